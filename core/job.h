@@ -1,0 +1,177 @@
+#pragma once
+// Jobs, claims, events, migrations and tokens: what the daemon persists beside hosts, VMs and storage.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+#include "core/ids.h"
+#include "core/json.h"
+#include "core/units.h"
+
+namespace ballast {
+
+enum class JobState : std::uint8_t { queued, running, verifying, cancelling, succeeded, failed, cancelled };
+BOOST_DESCRIBE_ENUM(JobState, queued, running, verifying, cancelling, succeeded, failed, cancelled)
+
+[[nodiscard]] bool is_finished(JobState state);
+
+enum class StepState : std::uint8_t { intended, done, undone, failed };
+BOOST_DESCRIBE_ENUM(StepState, intended, done, undone, failed)
+
+/// One persisted step: `intended` is committed before the act begins (SAFETY.md 5).
+struct JobStep {
+    std::string name;
+    StepState state = StepState::intended;
+    Timestamp intended_at;
+    std::optional<Timestamp> ended_at;
+    std::string detail;
+    friend bool operator==(const JobStep&, const JobStep&) = default;
+};
+BOOST_DESCRIBE_STRUCT(JobStep, (), (name, state, intended_at, ended_at, detail))
+
+struct JobError {
+    std::string code;  ///< canonical code
+    std::string message;
+    std::vector<std::string> causes;  ///< outermost first
+    friend bool operator==(const JobError&, const JobError&) = default;
+};
+BOOST_DESCRIBE_STRUCT(JobError, (), (code, message, causes))
+
+struct Job {
+    JobId id;
+    std::string kind;  ///< vm.create, vm.start, vm.delete, vm.migrate, image.import, …
+    VmId vm;           ///< empty where it is not about a VM
+    HostId host;
+    std::string subject;  ///< for people: the name of what it is about
+    std::string actor;    ///< token name that asked
+    JobState state = JobState::queued;
+    bool cancel_requested = false;
+    JsonText params;  ///< what was asked
+    JsonText memo;    ///< what recovery needs: made ids, chosen host, undo data
+    JsonText result;
+    std::vector<JobStep> steps;
+    std::optional<JobError> error;
+    Timestamp created;
+    std::optional<Timestamp> started;
+    std::optional<Timestamp> finished;
+    std::uint64_t revision = 0;
+    friend bool operator==(const Job&, const Job&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Job, (),
+                      (id, kind, vm, host, subject, actor, state, cancel_requested, params, memo, result, steps, error,
+                       created, started, finished, revision))
+
+/// Room that a job holds on a host until the VM itself counts there (double memory of a migration, a VM being created).
+struct Claim {
+    ClaimId id;  ///< the job's id
+    JobId job;
+    HostId host;
+    VmId vm;
+    Bytes memory;
+    int vcpus = 0;
+    std::string anti_affinity;
+    Timestamp created;
+    friend bool operator==(const Claim&, const Claim&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Claim, (), (id, job, host, vm, memory, vcpus, anti_affinity, created))
+
+enum class MigrationMode : std::uint8_t { stop_and_copy, pre_copy, post_copy, hybrid };
+BOOST_DESCRIBE_ENUM(MigrationMode, stop_and_copy, pre_copy, post_copy, hybrid)
+
+/// Phases as the literature names them (Clark et al., NSDI 2005; Hines and Gopalan, VEE 2009), and those of the
+/// protocol around them.
+enum class MigrationPhase : std::uint8_t {
+    claimed,
+    preparing,
+    setup,
+    push,
+    stop_and_copy,
+    pull,
+    pull_paused,
+    verifying,
+    finishing,
+    succeeded,
+    failed,
+    cancelled
+};
+BOOST_DESCRIBE_ENUM(MigrationPhase, claimed, preparing, setup, push, stop_and_copy, pull, pull_paused, verifying,
+                    finishing, succeeded, failed, cancelled)
+
+struct MigrationRound {
+    int round = 0;
+    Milliseconds at;  ///< since the start
+    Bytes sent;       ///< in total
+    Bytes remaining;
+    BytesPerSecond throughput;
+    std::int64_t dirty_pages_per_second = 0;
+    friend bool operator==(const MigrationRound&, const MigrationRound&) = default;
+};
+BOOST_DESCRIBE_STRUCT(MigrationRound, (), (round, at, sent, remaining, throughput, dirty_pages_per_second))
+
+/// One migration, for its history: the job holds the journal, this holds the record.
+struct Migration {
+    JobId id;  ///< the job's
+    VmId vm;
+    HostId from;
+    HostId to;
+    MigrationMode mode = MigrationMode::pre_copy;
+    MigrationPhase phase = MigrationPhase::claimed;
+    std::string phase_reason;
+    std::uint64_t epoch = 0;  ///< the epoch that the target owns with
+    std::vector<MigrationRound> rounds;
+    std::optional<Milliseconds> total;
+    std::optional<Milliseconds> downtime;
+    std::optional<Bytes> sent;
+    JsonText forecast;
+    Timestamp started;
+    std::optional<Timestamp> finished;
+    std::uint64_t revision = 0;
+    friend bool operator==(const Migration&, const Migration&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Migration, (),
+                      (id, vm, from, to, mode, phase, phase_reason, epoch, rounds, total, downtime, sent, forecast,
+                       started, finished, revision))
+
+enum class Origin : std::uint8_t { ballast, outside };
+BOOST_DESCRIBE_ENUM(Origin, ballast, outside)
+
+/// One durable event: an after-image with its cause. `seq` orders everything that ever happened.
+struct Event {
+    std::uint64_t seq = 0;
+    Timestamp time;
+    std::string kind;          ///< vm.started, host.unreachable, job.succeeded, …
+    std::string subject_kind;  ///< vm, host, job, volume, image, pool, pair, migration, token, claim
+    std::string subject_id;
+    std::string subject_name;
+    std::string actor;  ///< token name, "ballast" or "outside"
+    Origin origin = Origin::ballast;
+    JobId job;
+    std::string message;
+    JsonText after;  ///< the row after the change; null: it is gone
+    friend bool operator==(const Event&, const Event&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Event, (),
+                      (seq, time, kind, subject_kind, subject_id, subject_name, actor, origin, job, message, after))
+
+enum class Right : std::uint8_t { viewer, operator_, admin };
+BOOST_DESCRIBE_ENUM(Right, viewer, operator_, admin)
+
+struct Token {
+    TokenId id;
+    std::string name;
+    Right right = Right::viewer;
+    std::string sha256;  ///< of the secret, hexadecimal; the secret itself is never stored
+    Timestamp created;
+    std::optional<Timestamp> expires;
+    std::optional<Timestamp> revoked;
+    std::uint64_t revision = 0;
+    friend bool operator==(const Token&, const Token&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Token, (), (id, name, right, sha256, created, expires, revoked, revision))
+
+}  // namespace ballast

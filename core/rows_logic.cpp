@@ -1,0 +1,113 @@
+// What rows can say of themselves.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "core/host.h"
+#include "core/job.h"
+#include "core/try.h"
+#include "core/vm.h"
+
+namespace ballast {
+
+Bytes usable_memory(const Host& host) {
+    return saturating_sub(host.settings.memory_capacity.value_or(host.facts.memory), host.settings.reserved_memory);
+}
+
+int usable_vcpus(const Host& host) {
+    const int cores = std::max(0, host.settings.cpu_capacity.value_or(host.facts.cpus) - host.settings.reserved_cpus);
+    return static_cast<int>(cores * host.settings.cpu_overcommit);
+}
+
+bool accepts_work(const Host& host) {
+    return host.managed && !host.maintenance && !host.confirmed_dead && host.state == HostState::up;
+}
+
+bool is_active(DomainState state) {
+    switch (state) {
+        case DomainState::shut_off:
+        case DomainState::crashed:
+        case DomainState::unknown:
+            return false;
+        case DomainState::running:
+        case DomainState::paused:
+        case DomainState::incoming:
+        case DomainState::postcopy_source:
+        case DomainState::postcopy_target:
+        case DomainState::postcopy_failed:
+        case DomainState::shutting_down:
+        case DomainState::suspended:
+            return true;
+    }
+    std::unreachable();
+}
+
+bool is_finished(JobState state) {
+    return state == JobState::succeeded || state == JobState::failed || state == JobState::cancelled;
+}
+
+Bytes guaranteed_memory(const VmSpec& spec) {
+    return spec.memory_minimum.count() == 0 ? spec.memory : spec.memory_minimum;
+}
+
+namespace {
+
+Result<void> one_of(std::string_view path, std::string_view value, std::initializer_list<std::string_view> allowed) {
+    if (std::ranges::find(allowed, value) != allowed.end()) return {};
+    return fail(Code::invalid_argument, "{}: unknown value '{}'; use one of {}", path, value, fmt::join(allowed, ", "));
+}
+
+/// Text that goes into XML or onto a command line: control characters have no business there.
+Result<void> plain_text(std::string_view path, std::string_view value) {
+    const bool clean =
+        std::ranges::none_of(value, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+    if (clean) return {};
+    return fail(Code::invalid_argument, "{}: control characters are not allowed", path);
+}
+
+Result<void> check_disk(const DiskSpec& disk, std::size_t index) {
+    const std::string path = fmt::format("disks[{}]", index);
+    BALLAST_CHECK(one_of(path + ".format", disk.format, {"qcow2", "raw"}));
+    BALLAST_CHECK(one_of(path + ".bus", disk.bus, {"virtio", "sata", "scsi"}));
+    BALLAST_CHECK(one_of(path + ".cache", disk.cache, {"none", "writeback", "directsync"}));
+    BALLAST_CHECK(plain_text(path + ".image", disk.image));
+    if (disk.size.count() < 0)
+        return fail(Code::invalid_argument, "{}.size_bytes: {} is below 0", path, disk.size.count());
+    if (disk.image.empty() && disk.path.empty() && disk.size.count() == 0)
+        return fail(Code::invalid_argument, "{}: neither an image nor a size is given; add `image` or `size`", path);
+    return {};
+}
+
+Result<void> check_nic(const NicSpec& nic, std::size_t index) {
+    const std::string path = fmt::format("nics[{}]", index);
+    if (nic.network.empty() == nic.bridge.empty())
+        return fail(Code::invalid_argument, "{}: give either `network` or `bridge`", path);
+    BALLAST_CHECK(plain_text(path, nic.network + nic.bridge + nic.mac));
+    return one_of(path + ".model", nic.model, {"virtio", "e1000e", "rtl8139"});
+}
+
+}  // namespace
+
+Result<void> check(const VmSpec& spec) {
+    if (spec.vcpus < 1 || spec.vcpus > 512)
+        return fail(Code::invalid_argument, "vcpus: {} is not between 1 and 512", spec.vcpus);
+    if (spec.memory < mebibytes(16))
+        return fail(Code::invalid_argument, "memory: {} is below the smallest VM of 16 MiB", spec.memory);
+    if (spec.memory > gibibytes(16384))
+        return fail(Code::invalid_argument, "memory: {} is above the largest VM of 16 TiB", spec.memory);
+    if (spec.memory_minimum.count() < 0)
+        return fail(Code::invalid_argument, "memory_minimum: {} is below 0", spec.memory_minimum.count());
+    if (spec.memory_minimum > spec.memory)
+        return fail(Code::invalid_argument, "memory_minimum: {} is above the maximum of {}; lower it or raise `memory`",
+                    spec.memory_minimum, spec.memory);
+    for (std::size_t i = 0; i < spec.disks.size(); ++i) BALLAST_CHECK(check_disk(spec.disks[i], i));
+    for (std::size_t i = 0; i < spec.nics.size(); ++i) BALLAST_CHECK(check_nic(spec.nics[i], i));
+    if (spec.boot.kernel.empty() && !spec.boot.initrd.empty())
+        return fail(Code::invalid_argument, "boot.initrd: an initrd needs boot.kernel");
+    for (const std::string_view text :
+         {spec.boot.kernel, spec.boot.initrd, spec.boot.cmdline, spec.machine, spec.cpu_model, spec.serial.log_path})
+        BALLAST_CHECK(plain_text("spec", text));
+    return {};
+}
+
+}  // namespace ballast
