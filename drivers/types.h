@@ -1,0 +1,186 @@
+#pragma once
+// The values that cross the driver seam. No libvirt type, no I/O.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/host.h"
+#include "core/ids.h"
+#include "core/job.h"
+#include "core/storage_rows.h"
+#include "core/units.h"
+#include "core/vm.h"
+
+namespace ballast::drivers {
+
+/// Owner stamp in the domain's <metadata> (SAFETY.md 7).
+struct Stamp {
+    std::string cluster;
+    HostId owner;
+    std::uint64_t epoch = 0;
+    friend bool operator==(const Stamp&, const Stamp&) = default;
+};
+
+/// What a host says of one domain. `spec` is read from the definition as far as Ballast's vocabulary reaches; `xml` is
+/// the definition itself.
+struct DomainView {
+    VmId id;
+    std::string name;
+    DomainState state = DomainState::unknown;
+    std::string state_reason;  ///< libvirt's reason, in words
+    bool persistent = true;
+    bool autostart = false;
+    std::optional<Stamp> stamp;
+    std::vector<std::string> bound_by;  ///< "managed save", "2 snapshots", "passthrough device …" (SAFETY.md 11)
+    Bytes balloon;                      ///< current; 0 when not active
+    VmSpec spec;
+    std::string xml;
+    friend bool operator==(const DomainView&, const DomainView&) = default;
+};
+
+/// One line of the statistics sweep.
+struct DomainStats {
+    VmId id;
+    DomainState state = DomainState::unknown;
+    int vcpus = 0;
+    std::chrono::nanoseconds cpu_time{0};
+    Bytes balloon;
+    Bytes balloon_maximum;
+    std::optional<Bytes> unused;
+    std::optional<Bytes> usable;
+    std::optional<Bytes> available;
+    std::optional<Bytes> disk_caches;
+    Bytes resident;                        ///< of the QEMU process
+    std::optional<std::uint64_t> swap_in;  ///< bytes since boot
+    std::optional<std::uint64_t> swap_out;
+    std::optional<std::uint64_t> major_faults;
+};
+
+struct HostStats {
+    Bytes memory_total;
+    Bytes memory_free;
+    Bytes memory_cached;
+    std::chrono::nanoseconds cpu_busy{0};
+    std::chrono::nanoseconds cpu_idle{0};
+    std::vector<DomainStats> domains;
+};
+
+struct PoolView {
+    std::string name;
+    std::string type;
+    std::string path;
+    bool active = false;
+    Bytes capacity;
+    Bytes available;
+};
+
+struct VolumeView {
+    std::string name;
+    std::string path;
+    std::string format;
+    Bytes capacity;
+    Bytes allocation;
+    std::string backing_path;
+};
+
+struct NewVolume {
+    std::string pool;
+    std::string name;
+    std::string format;  ///< qcow2 | raw
+    Bytes capacity;
+    std::string backing_path;  ///< copy-on-write parent; empty: none
+    std::string backing_format;
+};
+
+/// Reads the next bytes into the buffer; 0 at the end. Called on a driver's worker thread; may block on a local file
+/// only.
+using ByteSource = std::function<Result<std::size_t>(std::span<char>)>;
+
+/// What a definition is generated from: the spec with every disk's path and every choice resolved.
+struct DomainDefinition {
+    VmId id;
+    std::string name;
+    VmSpec spec;
+    Stamp stamp;
+    Accelerator accelerator = Accelerator::auto_;
+};
+
+struct MigrationRequest {
+    VmId vm;
+    std::string peer_uri;       ///< the target's libvirtd as the source host reaches it
+    std::string migration_uri;  ///< tcp://address; empty: libvirt's choice
+    MigrationMode mode = MigrationMode::pre_copy;
+    std::optional<BytesPerSecond> bandwidth;
+    std::optional<BytesPerSecond> post_copy_bandwidth;
+    Milliseconds downtime_limit{300};
+    bool auto_converge = false;
+    bool allow_unsafe = false;  ///< only with fresh evidence for every writable disk (SAFETY.md 9)
+    bool resume_post_copy = false;
+    std::string destination_xml;  ///< empty: the definition as it is
+};
+
+enum class MigrationStatus : std::uint8_t {
+    none,
+    setup,
+    active,
+    post_copy,
+    post_copy_paused,
+    completed,
+    failed,
+    cancelled
+};
+
+/// What the source says of its running (or last) migration (virDomainGetJobStats).
+struct MigrationProgress {
+    MigrationStatus status = MigrationStatus::none;
+    std::string error;
+    Milliseconds elapsed{0};
+    std::optional<Milliseconds> downtime;
+    Bytes sent;
+    Bytes remaining;
+    Bytes total;
+    BytesPerSecond throughput;
+    std::int64_t dirty_pages_per_second = 0;
+    Bytes page_size{4096};
+    int iteration = 0;
+    std::int64_t post_copy_requests = 0;
+};
+
+enum class LinkState : std::uint8_t { connecting, up, slow, unreachable };
+
+/// Why something changed, as the host saw it. A hint to look again: the reconciler reads the host before it believes.
+struct DriverEvent {
+    enum class Kind : std::uint8_t {
+        link,               ///< the connection's state changed: see `link`, `detail`
+        domain_changed,     ///< life cycle, definition, devices, balloon or metadata of `vm`
+        domain_removed,     ///< undefined, or a transient domain ended
+        migration_round,    ///< libvirt's iteration event: `number` is the round
+        job_completed,      ///< `vm`'s job ended
+        inventory_changed,  ///< pools or networks changed; or the host was (re)connected and must be listed
+    };
+    Kind kind = Kind::domain_changed;
+    HostId host;
+    VmId vm;
+    LinkState link = LinkState::up;
+    int number = 0;
+    std::string detail;  ///< "started: booted", "balloon 128 MiB", …
+};
+
+/// Called from any thread; it copies and posts, never blocks.
+using EventSink = std::function<void(const DriverEvent&)>;
+
+/// How a host is reached.
+struct HostTarget {
+    HostId id;
+    std::string uri;
+    Milliseconds connect_timeout{10'000};
+    Milliseconds call_timeout{15'000};
+};
+
+}  // namespace ballast::drivers
