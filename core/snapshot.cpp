@@ -60,6 +60,16 @@ const Pool* find_pool(const Snapshot& snapshot, const HostId& host, std::string_
     return snapshot.pools.find(pool_id(host, name));
 }
 
+const Pool* find_pool_holding(const Snapshot& snapshot, const HostId& host, std::string_view path) {
+    const Pool* best = nullptr;
+    snapshot.pools.for_each([&](const Pool& pool) {
+        if (pool.host != host || pool.path.empty() || !path.starts_with(pool.path)) return;
+        const bool inside = pool.path.ends_with('/') || path.substr(pool.path.size()).starts_with('/');
+        if (inside && (best == nullptr || pool.path.size() > best->path.size())) best = &pool;
+    });
+    return best;
+}
+
 const HostPair* find_pair(const Snapshot& snapshot, const HostId& from, const HostId& to) {
     return snapshot.pairs.find(pair_id(from, to));
 }

@@ -38,6 +38,8 @@ struct Snapshot {
 [[nodiscard]] Result<std::shared_ptr<const Image>> find_image(const Snapshot& snapshot, std::string_view name_or_id);
 /// The pool of that name on that host, or nullptr.
 [[nodiscard]] const Pool* find_pool(const Snapshot& snapshot, const HostId& host, std::string_view name);
+/// The pool on that host whose folder holds `path` (the innermost one), or nullptr.
+[[nodiscard]] const Pool* find_pool_holding(const Snapshot& snapshot, const HostId& host, std::string_view path);
 [[nodiscard]] const HostPair* find_pair(const Snapshot& snapshot, const HostId& from, const HostId& to);
 /// The name of a host, or its id where it is gone: for messages.
 [[nodiscard]] std::string host_name(const Snapshot& snapshot, const HostId& id);

@@ -1,0 +1,45 @@
+#pragma once
+// What a host has already promised, counted once from a Snapshot. Decides what counts and how much; never whether a VM
+// fits (that is rules/). Pure; a HostView points into the Snapshot it was made from and must not outlive it.
+//
+// What counts on a host, each VM once and with its whole maximum (spec.memory) plus what QEMU needs beside it:
+//  - a VM with an active definition there, managed or not, also when that was only last seen (the host can't be asked);
+//  - a VM whose owner it is and that runs, starts, pauses, stops, migrates, is being created, or is unknown;
+//  - a claim there. A claim of a VM that counts already is not added to it: the larger of the two counts.
+// A stopped VM promises nothing: it has to ask again (check_claim) when it starts.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/snapshot.h"
+
+namespace ballast::scheduler {
+
+struct HostView {
+    const Host* host = nullptr;
+    Bytes promised_memory;
+    int promised_vcpus = 0;
+    std::map<std::string, std::vector<std::string>> groups;  ///< anti-affinity group -> names of its VMs here
+
+    [[nodiscard]] Bytes free_memory() const { return saturating_sub(usable_memory(*host), promised_memory); }
+    [[nodiscard]] int free_vcpus() const { return usable_vcpus(*host) - promised_vcpus; }
+};
+
+/// The accelerator that VMs get on this host: the operator's choice, else KVM where the host offers it.
+[[nodiscard]] Accelerator accelerator_of(const Host& host);
+
+/// Memory one QEMU needs beside the guest's RAM: under TCG 110 MiB (LAB.md, measured: translation cache included),
+/// under KVM 64 MiB; 8 MiB for each further vCPU, and 1/512 of the RAM for page tables. A formula that is too small
+/// ends in the OOM killer at any VM size, so it rounds up rather than down.
+[[nodiscard]] Bytes qemu_overhead(const VmSpec& spec, Accelerator accelerator);
+
+/// What the VM takes from this host: its maximum and QEMU's own need.
+[[nodiscard]] Bytes memory_demand(const VmSpec& spec, const Host& host);
+
+/// Every host that is not removed, ordered by name, without what the VM `except` itself holds anywhere.
+[[nodiscard]] std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except);
+/// One host of them. Precondition: the snapshot has it.
+[[nodiscard]] HostView view_host(const Snapshot& snapshot, const HostId& host, const VmId& except);
+
+}  // namespace ballast::scheduler

@@ -1,0 +1,150 @@
+#include "scheduler/placement.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "scheduler/host_view.h"
+#include "scheduler/rules/catalog.h"
+
+namespace ballast::scheduler {
+namespace {
+
+double share(double used, double of) {
+    return of > 0 ? std::clamp(used / of, 0.0, 1.0) : 1.0;
+}
+
+/// Spreading: what is left of each resource after the placement, so that the emptiest host in its scarcest resource
+/// wins. A vector, not a sum: full memory is not made good by idle cores.
+std::vector<ScoreTerm> score_terms(const VmSpec& spec, const HostView& view) {
+    const auto memory = static_cast<double>((view.promised_memory + memory_demand(spec, *view.host)).count());
+    const double vcpus = view.promised_vcpus + spec.vcpus;
+    return {{"memory_left", 1 - share(memory, static_cast<double>(usable_memory(*view.host).count())), 1},
+            {"vcpus_left", 1 - share(vcpus, usable_vcpus(*view.host)), 1}};
+}
+
+/// 1 - the weighted quadratic mean of what is used: the norm of the utilisation vector, turned so that more is better.
+double total_score(const std::vector<ScoreTerm>& terms) {
+    double sum = 0;
+    double weights = 0;
+    for (const ScoreTerm& term : terms) {
+        sum += term.weight * (1 - term.value) * (1 - term.value);
+        weights += term.weight;
+    }
+    return weights > 0 ? 1 - std::sqrt(sum / weights) : 0;
+}
+
+HostVerdict judge_host(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view) {
+    HostVerdict verdict{
+        .host = view.host->id, .name = view.host->name, .accepted = true, .score = 0, .terms = {}, .rules = {}};
+    const Candidate candidate{snapshot, request, view};
+    for (const RuleEntry& rule : rule_catalog()) {
+        verdict.rules.push_back(rule.judge(candidate));
+        verdict.accepted = verdict.accepted && verdict.rules.back().accepted;
+    }
+    if (!verdict.accepted) return verdict;
+    verdict.terms = score_terms(request.spec, view);
+    verdict.score = total_score(verdict.terms);
+    return verdict;
+}
+
+/// A hash that is the same on every machine (FNV-1a, then splitmix64's finish): std::hash is not.
+std::uint64_t tie_break(std::uint64_t seed, const HostId& host) {
+    std::uint64_t hash = 0xCBF29CE484222325ULL ^ seed;
+    for (const char c : host.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+    hash = (hash ^ (hash >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+    hash = (hash ^ (hash >> 27U)) * 0x94D049BB133111EBULL;
+    return hash ^ (hash >> 31U);
+}
+
+/// Scores as they are compared: floating noise must not decide between equal hosts.
+std::int64_t rank(double score) {
+    return std::llround(score * 1e9);
+}
+
+std::optional<HostId> choose(const std::vector<HostVerdict>& hosts, std::uint64_t seed) {
+    const HostVerdict* best = nullptr;
+    const auto key = [&](const HostVerdict& verdict) {
+        return std::make_tuple(rank(verdict.score), tie_break(seed, verdict.host));
+    };
+    for (const HostVerdict& verdict : hosts)
+        if (verdict.accepted && (best == nullptr || key(verdict) > key(*best))) best = &verdict;
+    return best != nullptr ? std::optional(best->host) : std::nullopt;
+}
+
+bool lacks_only_room(const HostVerdict& verdict) {
+    return !verdict.accepted &&
+           std::ranges::all_of(verdict.rules, [](const RuleVerdict& rule) { return rule.accepted || rule.about_room; });
+}
+
+std::string why_not(const HostVerdict& verdict) {
+    std::vector<std::string> reasons;
+    for (const RuleVerdict& rule : verdict.rules)
+        if (!rule.accepted) reasons.push_back(fmt::format("{}: {}", rule.rule, rule.detail));
+    return fmt::format("{} ({})", verdict.name, fmt::join(reasons, "; "));
+}
+
+/// The host that is nearest to fitting: the fewest rules refuse it, and one of them knows a way out.
+std::string nearest_way_out(const Decision& decision) {
+    std::string best;
+    std::ptrdiff_t fewest = 0;
+    for (const HostVerdict& verdict : decision.hosts) {
+        const auto refused = std::ranges::count(verdict.rules, false, &RuleVerdict::accepted);
+        if (!best.empty() && refused >= fewest) continue;
+        std::vector<std::string> changes;
+        for (const RuleVerdict& rule : verdict.rules)
+            if (!rule.accepted && !rule.fits_if.empty()) changes.push_back(rule.fits_if);
+        if (changes.empty() || std::ssize(changes) != refused) continue;
+        best = fmt::format("; it fits on {} if {}", verdict.name, fmt::join(changes, " and "));
+        fewest = refused;
+    }
+    return best;
+}
+
+}  // namespace
+
+Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed) {
+    Decision decision{.chosen = {}, .hosts = {}, .snapshot_seq = snapshot.seq, .seed = seed};
+    for (const HostView& view : view_hosts(snapshot, request.vm))
+        if (!request.only || *request.only == view.host->id)
+            decision.hosts.push_back(judge_host(snapshot, request, view));
+    decision.chosen = choose(decision.hosts, seed);
+    return decision;
+}
+
+Error refusal(const Decision& decision, std::string_view vm_name) {
+    if (decision.hosts.empty())
+        return Error(
+            Code::failed_precondition,
+            fmt::format("no host can take {}: there is none to ask; add one with `ballast host add`", vm_name));
+    std::vector<std::string> reasons;
+    for (const HostVerdict& verdict : decision.hosts) reasons.push_back(why_not(verdict));
+    const bool room = std::ranges::any_of(decision.hosts, lacks_only_room);
+    return Error(
+        room ? Code::resource_exhausted : Code::failed_precondition,
+        fmt::format("no host can take {}: {}{}", vm_name, fmt::join(reasons, ", "), nearest_way_out(decision)));
+}
+
+Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
+    const Host* row = snapshot.hosts.find(host);
+    if (row == nullptr || row->state == HostState::removed)
+        return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
+    const HostVerdict verdict = judge_host(snapshot, request, view_host(snapshot, host, request.vm));
+    if (verdict.accepted) return {};
+    return fail(lacks_only_room(verdict) ? Code::resource_exhausted : Code::failed_precondition,
+                "{} can no longer take the VM; place it again", why_not(verdict));
+}
+
+Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request, const JobId& job,
+                 Timestamp now) {
+    const Host* row = snapshot.hosts.find(host);
+    return Claim{.id = ClaimId(job.str()),
+                 .job = job,
+                 .host = host,
+                 .vm = request.vm,
+                 .memory = row != nullptr ? memory_demand(request.spec, *row) : request.spec.memory,
+                 .vcpus = request.spec.vcpus,
+                 .anti_affinity = request.spec.anti_affinity,
+                 .created = now};
+}
+
+}  // namespace ballast::scheduler

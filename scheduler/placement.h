@@ -1,0 +1,83 @@
+#pragma once
+// Placement: on which host a VM is to run. Decides by the rules of rules/catalog.cpp (each host accepted, or refused
+// with the rule and its numbers) and by a score that spreads load; ties are broken by the seed. Never acts, never
+// claims: the caller persists the claim, and check_claim() is asked again inside that transaction, on the rows of that
+// moment, so that two creates at once never get the same room. Pure: same snapshot, request and seed, same decision.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+
+#include "core/snapshot.h"
+
+namespace ballast::scheduler {
+
+struct PlacementRequest {
+    VmSpec spec;                  ///< pools filled in: an empty pool name is not checked
+    VmId vm;                      ///< what it holds already (claims, its running copy) does not count against it
+    std::optional<HostId> only;   ///< the operator's --host
+    std::vector<HostId> exclude;  ///< hosts that were tried and failed
+    bool for_migration = false;
+    std::optional<HostId> from;  ///< where it runs now; only with for_migration
+    friend bool operator==(const PlacementRequest&, const PlacementRequest&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PlacementRequest, (), (spec, vm, only, exclude, for_migration, from))
+
+/// What one rule says of one host.
+struct RuleVerdict {
+    std::string rule;
+    bool accepted = true;
+    bool about_room = false;  ///< a refusal that other VMs' leaving would end: resource_exhausted
+    std::string detail;       ///< the numbers, also when accepted
+    std::string fits_if;      ///< the smallest change that would turn a refusal; empty where none is known
+    friend bool operator==(const RuleVerdict&, const RuleVerdict&) = default;
+};
+BOOST_DESCRIBE_STRUCT(RuleVerdict, (), (rule, accepted, about_room, detail, fits_if))
+
+struct ScoreTerm {
+    std::string name;
+    double value = 0;   ///< 0 (bad) to 1 (good)
+    double weight = 1;  ///< its share of the sum
+    friend bool operator==(const ScoreTerm&, const ScoreTerm&) = default;
+};
+BOOST_DESCRIBE_STRUCT(ScoreTerm, (), (name, value, weight))
+
+struct HostVerdict {
+    HostId host;
+    std::string name;
+    bool accepted = false;
+    double score = 0;  ///< higher is better; 0 where refused
+    std::vector<ScoreTerm> terms;
+    std::vector<RuleVerdict> rules;  ///< every rule, in catalogue order
+    friend bool operator==(const HostVerdict&, const HostVerdict&) = default;
+};
+BOOST_DESCRIBE_STRUCT(HostVerdict, (), (host, name, accepted, score, terms, rules))
+
+struct Decision {
+    std::optional<HostId> chosen;
+    std::vector<HostVerdict> hosts;  ///< by name
+    std::uint64_t snapshot_seq = 0;
+    std::uint64_t seed = 0;
+    friend bool operator==(const Decision&, const Decision&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed))
+
+[[nodiscard]] Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed);
+
+/// Why nothing was chosen: every host with each rule that said no and its numbers. resource_exhausted where a host
+/// lacks nothing but room, else failed_precondition.
+[[nodiscard]] Error refusal(const Decision& decision, std::string_view vm_name);
+
+/// The guard: whether this one host takes the VM on the rows of this snapshot, by the same rules. Errors:
+/// resource_exhausted, failed_precondition, not_found (the host is gone).
+[[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request);
+
+/// The claim that a job must persist for this placement, with QEMU's own need in it.
+[[nodiscard]] Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request,
+                               const JobId& job, Timestamp now);
+
+}  // namespace ballast::scheduler

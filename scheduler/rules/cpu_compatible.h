@@ -1,0 +1,13 @@
+#pragma once
+// Rejects hosts that do not offer the machine type or CPU model that the VM asks for.
+
+#include "scheduler/rules/rule.h"
+
+namespace ballast::scheduler {
+
+struct CpuCompatible {
+    static constexpr std::string_view name = "cpu_compatible";
+    [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
+};
+
+}  // namespace ballast::scheduler

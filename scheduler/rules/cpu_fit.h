@@ -1,0 +1,14 @@
+#pragma once
+// Rejects hosts whose vCPU promise (cores x overcommit) is spent, and VMs with more vCPUs than the host has cores at
+// all.
+
+#include "scheduler/rules/rule.h"
+
+namespace ballast::scheduler {
+
+struct CpuFit {
+    static constexpr std::string_view name = "cpu_fit";
+    [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
+};
+
+}  // namespace ballast::scheduler

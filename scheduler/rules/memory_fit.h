@@ -1,0 +1,13 @@
+#pragma once
+// Rejects hosts that cannot back the VM. Counts what is promised, not what is resident, and QEMU's own need.
+
+#include "scheduler/rules/rule.h"
+
+namespace ballast::scheduler {
+
+struct MemoryFit {
+    static constexpr std::string_view name = "memory_fit";
+    [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
+};
+
+}  // namespace ballast::scheduler

@@ -1,0 +1,14 @@
+#pragma once
+// Rejects hosts that cannot reach every disk: the pool must be active there, and data that lies on another host counts
+// only where that pair of hosts has proven to share the pool (SAFETY.md 9). A path alike proves nothing.
+
+#include "scheduler/rules/rule.h"
+
+namespace ballast::scheduler {
+
+struct StorageReachable {
+    static constexpr std::string_view name = "storage_reachable";
+    [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
+};
+
+}  // namespace ballast::scheduler
