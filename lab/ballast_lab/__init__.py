@@ -1,0 +1,1 @@
+"""Several real libvirt hosts on one machine, made of namespaces (see lab/README.md)."""
