@@ -77,6 +77,9 @@ def write_files(lab: Lab, host: Host) -> None:
     names = "".join(f"{h.address} {h.name}\n" for h in lab.hosts)
     (host.conf_dir / "hosts").write_text(f"127.0.0.1 localhost\n{lab.gateway} switch\n{names}", encoding="utf-8")
     (host.conf_dir / "resolv.conf").write_text("# the lab resolves names by /etc/hosts only\n", encoding="utf-8")
+    # Hides /dev/kvm. A read-only plain file: with /dev/null libvirt finds KVM "usable" but not probed, and so probes
+    # QEMU anew, 5 s each, at every define and start.
+    (host.conf_dir / "no-kvm").write_bytes(b"")
     for name, path in (("shared", lab.shared_dir), ("local", LOCAL_POOL)):
         pool_uuid = make_uuid(lab.name, "pool", name) if name == "shared" else make_uuid(lab.name, host.name, name)
         _define(etc, "storage", name, POOL.format(name=name, uuid=pool_uuid, path=path))

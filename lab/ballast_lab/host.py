@@ -30,7 +30,7 @@ bind "$2/local" "$5"
 bind "$3" /run/libvirt
 bind "$4/hosts" /etc/hosts
 bind "$4/resolv.conf" "$(readlink -f /etc/resolv.conf)"
-if [ -e /dev/kvm ]; then bind /dev/null /dev/kvm; fi
+if [ -e /dev/kvm ]; then bind "$4/no-kvm" /dev/kvm; mount -o remount,bind,ro /dev/kvm; fi
 if [ -d /run/dbus ]; then mount -t tmpfs -o size=4k,mode=755 none /run/dbus; fi
 echo ready
 exec >/dev/null 2>&1
