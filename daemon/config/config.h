@@ -1,0 +1,145 @@
+#pragma once
+// The daemon's configuration: what may be set, its defaults and limits, and how file, environment and flags make one
+// Config. Precedence: flag (--set server.port=…) over environment (BALLAST_SERVER_PORT) over file over default. It
+// never guesses: an unknown key, a wrong type and a value out of range are errors that name key, place and way out.
+// Names, defaults, limits and documentation stand in one table (keys.cpp), from which sample file and manual are made.
+// Reads one file, nothing else; any thread.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+#include "core/error.h"
+#include "core/units.h"
+
+namespace ballast::config {
+
+enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
+BOOST_DESCRIBE_ENUM(LogLevel, trace, debug, info, warning, error)
+
+enum class LogFormat : std::uint8_t { text, json };
+BOOST_DESCRIBE_ENUM(LogFormat, text, json)
+
+struct ServerConfig {
+    std::string listen = "127.0.0.1";
+    int port = 8470;
+    std::string certificate;
+    std::string key;
+    std::vector<std::string> names;
+    friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(ServerConfig, (), (listen, port, certificate, key, names))
+
+struct StoreConfig {
+    std::string path = "/var/lib/ballast/ballast.db";
+    std::string uploads;
+    int readers = 2;
+    std::chrono::hours event_retention{24 * 90};
+    std::int64_t max_events = 2'000'000;
+    std::chrono::hours job_retention{24 * 30};
+    std::chrono::hours answer_retention{24};
+    Milliseconds prune_interval{10 * 60 * 1000};
+    friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(StoreConfig, (),
+                      (path, uploads, readers, event_retention, max_events, job_retention, answer_retention,
+                       prune_interval))
+
+struct ClusterConfig {
+    std::string name = "ballast";
+    std::string default_pool = "default";
+    friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(ClusterConfig, (), (name, default_pool))
+
+struct HostsConfig {
+    Milliseconds sweep_interval{10'000};
+    Milliseconds xml_sweep_interval{5 * 60 * 1000};
+    Milliseconds pair_check_interval{60 * 60 * 1000};
+    Milliseconds connect_timeout{10'000};
+    Milliseconds call_timeout{15'000};
+    friend bool operator==(const HostsConfig&, const HostsConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(HostsConfig, (),
+                      (sweep_interval, xml_sweep_interval, pair_check_interval, connect_timeout, call_timeout))
+
+struct JobsConfig {
+    int concurrency = 32;
+    int migrations_out_per_host = 2;
+    int migrations_in_per_host = 2;
+    Milliseconds stop_timeout{10'000};
+    friend bool operator==(const JobsConfig&, const JobsConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(JobsConfig, (), (concurrency, migrations_out_per_host, migrations_in_per_host, stop_timeout))
+
+struct LogConfig {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::text;
+    std::string file;
+    friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(LogConfig, (), (level, format, file))
+
+struct LimitsConfig {
+    int connections = 1024;
+    int event_streams = 256;
+    Bytes header = kibibytes(16);
+    Bytes body = mebibytes(1);
+    Bytes upload = gibibytes(64);
+    Milliseconds header_timeout{10'000};
+    Milliseconds body_timeout{30'000};
+    Milliseconds idle_timeout{75'000};
+    friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(LimitsConfig, (),
+                      (connections, event_streams, header, body, upload, header_timeout, body_timeout, idle_timeout))
+
+struct Config {
+    ServerConfig server;
+    StoreConfig store;
+    ClusterConfig cluster;
+    HostsConfig hosts;
+    JobsConfig jobs;
+    LogConfig log;
+    LimitsConfig limits;
+    friend bool operator==(const Config&, const Config&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, log, limits))
+
+/// Read when no file is named, and only then may it be absent.
+inline constexpr const char* default_path = "/etc/ballast/ballastd.toml";
+
+struct Sources {
+    std::optional<std::string> file;                 ///< named by --config: must exist. Empty: default_path, if there
+    std::map<std::string, std::string> environment;  ///< the whole environment; only BALLAST_<SECTION>_… is looked at
+    std::vector<std::string> sets;                   ///< of --set: "server.port=8471"
+};
+
+/// Errors: invalid_argument (unknown key, wrong type, out of range, not TOML), not_found (the named file).
+[[nodiscard]] Result<Config> load(const Sources& sources);
+
+/// The same from a text that stands for the file `name`.
+[[nodiscard]] Result<Config> parse(std::string_view toml, std::string_view name, const Sources& overrides = {});
+
+/// The environment of this process, as Sources wants it.
+[[nodiscard]] std::map<std::string, std::string> process_environment();
+
+/// What `ballastd --print-sample-config` prints: every key with its documentation, its default commented out.
+[[nodiscard]] std::string sample();
+
+/// What `ballastd --print-config` prints: every key with the value that counts.
+[[nodiscard]] std::string render(const Config& config);
+
+/// The manual page ballastd.toml(5), in roff.
+[[nodiscard]] std::string manual_page();
+
+/// Where uploads wait to be imported: store.uploads, or the folder "uploads" beside the database.
+[[nodiscard]] std::string uploads_folder(const Config& config);
+
+}  // namespace ballast::config

@@ -1,0 +1,258 @@
+#include "daemon/config/keys.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include <boost/describe.hpp>
+#include <boost/mp11.hpp>
+#include <fmt/ranges.h>
+
+#include "core/json.h"
+#include "core/try.h"
+
+namespace ballast::config {
+namespace {
+
+using std::chrono::hours;
+constexpr Milliseconds one_second{1'000};
+constexpr Milliseconds one_minute{60'000};
+constexpr Milliseconds one_hour{3'600'000};
+constexpr Milliseconds one_day{86'400'000};
+constexpr std::int64_t billion = 1'000'000'000;
+
+template <class E>
+std::vector<std::string> words_of() {
+    std::vector<std::string> words;
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>(
+        [&](auto descriptor) { words.emplace_back(descriptor.name); });
+    return words;
+}
+
+/// Adds the keys of one section to the table, one call each; the type of the member decides how it is written.
+template <class S>
+class Section {
+  public:
+    Section(std::vector<Key>& table, std::string name, S Config::* part)
+        : table_(table), name_(std::move(name)), part_(part) {}
+
+    Section& text(std::string name, std::string S::* member, std::string doc) {
+        return add(
+            std::move(name), std::move(doc), "a text", member, [](const Raw& raw) { return read_text(raw); },
+            [](const std::string& value) { return quoted(value); });
+    }
+
+    Section& texts(std::string name, std::vector<std::string> S::* member, std::string doc) {
+        return add(
+            std::move(name), std::move(doc), "a list of texts", member, [](const Raw& raw) { return read_texts(raw); },
+            [](const std::vector<std::string>& list) {
+                std::vector<std::string> items;
+                for (const auto& item : list) items.push_back(quoted(item));
+                return fmt::format("[{}]", fmt::join(items, ", "));
+            });
+    }
+
+    template <class Number>
+    Section& number(std::string name, Number S::* member, Bounds<std::int64_t> bounds, std::string doc) {
+        return add(
+            std::move(name), std::move(doc), fmt::format("a whole number from {} to {}", bounds.least, bounds.most),
+            member, [bounds](const Raw& raw) { return read_number(raw, bounds); },
+            [](Number value) { return fmt::format("{}", value); });
+    }
+
+    Section& size(std::string name, Bytes S::* member, Bounds<Bytes> bounds, std::string doc) {
+        return add(
+            std::move(name), std::move(doc),
+            fmt::format("a size from {} to {}", size_text(bounds.least), size_text(bounds.most)), member,
+            [bounds](const Raw& raw) { return read_size(raw, bounds); },
+            [](Bytes value) { return quoted(size_text(value)); });
+    }
+
+    template <class Duration>
+    Section& duration(std::string name, Duration S::* member, Bounds<Milliseconds> bounds, std::string doc) {
+        return add(
+            std::move(name), std::move(doc),
+            fmt::format("a duration from {} to {}", duration_text(bounds.least), duration_text(bounds.most)), member,
+            [bounds](const Raw& raw) -> Result<Duration> {
+                BALLAST_TRY(const auto parsed, read_duration(raw, bounds));
+                const auto whole = std::chrono::duration_cast<Duration>(parsed);
+                if (Milliseconds(whole) == parsed) return whole;
+                return fail(Code::invalid_argument, "{} is not a whole number of hours", describe(raw));
+            },
+            [](Duration value) { return quoted(duration_text(value)); });
+    }
+
+    template <class E>
+    Section& word(std::string name, E S::* member, std::string doc) {
+        return add(
+            std::move(name), std::move(doc), fmt::format("one of {}", fmt::join(words_of<E>(), ", ")), member,
+            [](const Raw& raw) -> Result<E> {
+                BALLAST_TRY(const auto word, read_word(raw, words_of<E>()));
+                E value{};
+                boost::describe::enum_from_string(word.c_str(), value);
+                return value;
+            },
+            [](E value) { return quoted(boost::describe::enum_to_string(value, "")); });
+    }
+
+  private:
+    template <class Member, class Read, class Show>
+    Section& add(std::string name, std::string doc, std::string takes, Member S::* member, Read read, Show show) {
+        auto assign = [part = part_, member, read](Config& config, const Raw& raw) -> Result<void> {
+            BALLAST_TRY(auto value, read(raw));
+            config.*part.*member = static_cast<Member>(std::move(value));
+            return {};
+        };
+        auto print = [part = part_, member, show](const Config& config) { return show(config.*part.*member); };
+        table_.push_back({name_, std::move(name), std::move(doc), std::move(takes), std::move(assign), print});
+        return *this;
+    }
+
+    std::vector<Key>& table_;
+    std::string name_;
+    S Config::* part_;
+};
+
+void add_server(std::vector<Key>& table) {
+    using S = ServerConfig;
+    Section<S>(table, "server", &Config::server)
+        .text("listen", &S::listen,
+              "Address to listen on: 127.0.0.1 serves this machine only, 0.0.0.0 or :: every network it is on.")
+        .number("port", &S::port, {0, 65'535}, "TCP port of the API. 0 takes any free one and logs it.")
+        .text("certificate", &S::certificate,
+              "PEM file with the certificate chain. Empty: one is made at the first start, beside the database.")
+        .text("key", &S::key, "PEM file with the private key of `certificate`.")
+        .texts("names", &S::names,
+               "Further DNS names and addresses that the certificate made at the first start is good for.");
+}
+
+void add_store(std::vector<Key>& table) {
+    using S = StoreConfig;
+    Section<S>(table, "store", &Config::store)
+        .text("path", &S::path, "The database file. Its folder must exist and be writable.")
+        .text("uploads", &S::uploads,
+              "Folder where uploaded files wait to be imported. Empty: the folder 'uploads' beside the database.")
+        .number("readers", &S::readers, {1, 16}, "Read-only connections to the database.")
+        .duration("event_retention", &S::event_retention, {one_hour, 3'650 * one_day}, "How long events are kept.")
+        .number("max_events", &S::max_events, {10'000, billion},
+                "How many events are kept at most; the oldest go first.")
+        .duration("job_retention", &S::job_retention, {one_hour, 3'650 * one_day}, "How long finished jobs are kept.")
+        .duration("answer_retention", &S::answer_retention, {one_hour, 30 * one_day},
+                  "How long the answer to an Idempotency-Key is remembered.")
+        .duration("prune_interval", &S::prune_interval, {one_second, one_day},
+                  "How often what is past its retention is dropped.");
+}
+
+void add_cluster(std::vector<Key>& table) {
+    using S = ClusterConfig;
+    Section<S>(table, "cluster", &Config::cluster)
+        .text("name", &S::name, "Name of the cluster, for people. Its identity is made by the database.")
+        .text("default_pool", &S::default_pool,
+              "Storage pool for volumes and images that name none; it must exist on the hosts under this name.");
+}
+
+void add_hosts(std::vector<Key>& table) {
+    using S = HostsConfig;
+    Section<S>(table, "hosts", &Config::hosts)
+        .duration(
+            "sweep_interval", &S::sweep_interval, {one_second, one_hour},
+            "How often the statistics of all domains of a host are read; what has no libvirt event is seen by it.")
+        .duration("xml_sweep_interval", &S::xml_sweep_interval, {10 * one_second, one_day},
+                  "How often every definition is read again.")
+        .duration("pair_check_interval", &S::pair_check_interval, {one_minute, 30 * one_day},
+                  "How old the preflight of a pair of hosts may grow before it is repeated.")
+        .duration("connect_timeout", &S::connect_timeout, {one_second, 10 * one_minute},
+                  "How long opening a connection to a host may take.")
+        .duration(
+            "call_timeout", &S::call_timeout, {one_second, 10 * one_minute},
+            "How long a call to a host is waited for. A changing call past it is verified, never repeated blindly.");
+}
+
+void add_jobs(std::vector<Key>& table) {
+    using S = JobsConfig;
+    Section<S>(table, "jobs", &Config::jobs)
+        .number("concurrency", &S::concurrency, {1, 1024}, "Jobs that run at once; the others wait in order.")
+        .number("migrations_out_per_host", &S::migrations_out_per_host, {1, 8},
+                "Migrations that leave one host at once.")
+        .number("migrations_in_per_host", &S::migrations_in_per_host, {1, 8}, "Migrations that enter one host at once.")
+        .duration(
+            "stop_timeout", &S::stop_timeout, {one_second, 10 * one_minute},
+            "How long a stop waits for calls that are under way. Jobs are journalled: they go on after the start.");
+}
+
+void add_log(std::vector<Key>& table) {
+    using S = LogConfig;
+    Section<S>(table, "log", &Config::log)
+        .word("level", &S::level, "Least severity that is logged.")
+        .word("format", &S::format, "Lines for people, or one JSON object per line.")
+        .text("file", &S::file, "File to append to. Empty: standard error, which systemd keeps in the journal.");
+}
+
+void add_limits(std::vector<Key>& table) {
+    using S = LimitsConfig;
+    Section<S>(table, "limits", &Config::limits)
+        .number("connections", &S::connections, {1, 65'535}, "Connections to the API at once.")
+        .number("event_streams", &S::event_streams, {1, 65'535}, "Event streams and consoles among them.")
+        .size("header", &S::header, {kibibytes(1), mebibytes(1)}, "Size of a request's header.")
+        .size("body", &S::body, {kibibytes(1), mebibytes(256)}, "Size of a request's JSON body.")
+        .size("upload", &S::upload, {mebibytes(1), gibibytes(16'384)}, "Size of an uploaded file.")
+        .duration("header_timeout", &S::header_timeout, {one_second, 10 * one_minute},
+                  "How long a client may take to send its header.")
+        .duration("body_timeout", &S::body_timeout, {one_second, one_hour},
+                  "How long a client may stand still while it sends its body.")
+        .duration("idle_timeout", &S::idle_timeout, {one_second, one_hour},
+                  "How long a connection may wait for its next request.");
+}
+
+std::vector<Key> make_keys() {
+    std::vector<Key> table;
+    add_server(table);
+    add_store(table);
+    add_cluster(table);
+    add_hosts(table);
+    add_jobs(table);
+    add_log(table);
+    add_limits(table);
+    return table;
+}
+
+}  // namespace
+
+std::string Key::variable() const {
+    std::string variable = fmt::format("BALLAST_{}_{}", section, name);
+    std::ranges::transform(variable, variable.begin(), [](unsigned char c) { return std::toupper(c); });
+    return variable;
+}
+
+const std::vector<SectionDoc>& sections() {
+    static const std::vector<SectionDoc> list{
+        {"server", "Where the API listens, and its certificate."},
+        {"store", "The database and how long history is kept."},
+        {"cluster", "What the cluster is called and where its volumes go."},
+        {"hosts", "How hosts are watched and how long they may take."},
+        {"jobs", "How much is done at once."},
+        {"log", "What is logged, how and where."},
+        {"limits", "What a client may ask for."},
+    };
+    return list;
+}
+
+const std::vector<Key>& keys() {
+    static const std::vector<Key> table = make_keys();
+    return table;
+}
+
+const Key* find_key(std::string_view path) {
+    const auto at = std::ranges::find(keys(), path, &Key::path);
+    return at == keys().end() ? nullptr : &*at;
+}
+
+std::string unknown_key(std::string_view path) {
+    std::vector<std::string> known;
+    for (const auto& key : keys()) known.push_back(key.path());
+    const std::string near = nearest(path, known);
+    if (!near.empty()) return fmt::format("unknown key '{}'; did you mean '{}'?", path, near);
+    return fmt::format("unknown key '{}'; `ballastd --print-sample-config` lists all", path);
+}
+
+}  // namespace ballast::config
