@@ -1,0 +1,288 @@
+#include "migration/preflight.h"
+
+#include <algorithm>
+#include <string>
+
+#include <boost/describe/enum_to_string.hpp>
+
+namespace ballast::migration {
+namespace {
+
+constexpr std::string_view disk_prefix = "disk:";
+
+/// One move under judgement; each member adds its checks.
+class Preflight {
+  public:
+    Preflight(const Vm& vm, const Host& from, const Host& to, const HostPair* pair, const Snapshot& snapshot,
+              const MoveTerms& terms)
+        : vm_(vm), from_(from), to_(to), pair_(pair), snapshot_(snapshot), terms_(terms) {}
+
+    [[nodiscard]] std::vector<PairCheck> run() {
+        check_hosts();
+        if (from_.id == to_.id) return std::move(checks_);
+        check_vm();
+        check_pair();
+        check_machine();
+        check_networks();
+        for (std::size_t i = 0; i < vm_.spec.disks.size(); ++i) check_disk(vm_.spec.disks[i], i);
+        check_boot_file("kernel", vm_.spec.boot.kernel);
+        check_boot_file("initrd", vm_.spec.boot.initrd);
+        check_post_copy();
+        return std::move(checks_);
+    }
+
+  private:
+    void add(std::string name, CheckVerdict verdict, std::string detail, std::string way_out = {}) {
+        checks_.push_back({std::move(name), verdict, std::move(detail), std::move(way_out)});
+    }
+    void pass(std::string name, std::string detail) { add(std::move(name), CheckVerdict::ok, std::move(detail)); }
+    void refuse(std::string name, std::string detail, std::string way_out) {
+        add(std::move(name), CheckVerdict::refused, std::move(detail), std::move(way_out));
+    }
+
+    [[nodiscard]] static std::string state_of(const Host& host) {
+        const std::string state = boost::describe::enum_to_string(host.state, "unknown");
+        return host.state_reason.empty() ? state : fmt::format("{} ({})", state, host.state_reason);
+    }
+
+    void check_hosts() {
+        if (from_.id == to_.id)
+            return refuse("target", fmt::format("{} runs on {} already", vm_.name, to_.name), "name another host");
+        check_host("source", from_);
+        check_host("target", to_);
+        if (to_.maintenance)
+            refuse("maintenance", fmt::format("{} is in maintenance", to_.name),
+                   fmt::format("ballast host maintenance {} --off", to_.name));
+    }
+
+    void check_host(const std::string& role, const Host& host) {
+        if (!host.managed)
+            return refuse(role, fmt::format("{} is only observed, Ballast changes nothing on it", host.name),
+                          fmt::format("ballast host manage {}", host.name));
+        if (host.confirmed_dead)
+            return refuse(role, fmt::format("{} is confirmed dead", host.name), "resolve its quarantine first");
+        const bool leaving = role == "source" && host.state == HostState::maintenance;
+        if (host.state != HostState::up && !leaving && !(host.state == HostState::maintenance && host.maintenance))
+            return refuse(role, fmt::format("{} is {}", host.name, state_of(host)), "wait until it is up");
+        pass(role, fmt::format("{} is managed and up", host.name));
+    }
+
+    void check_vm() {
+        if (!vm_.managed)
+            refuse("vm_managed", fmt::format("{} is only observed", vm_.name),
+                   fmt::format("ballast vm adopt {}", vm_.name));
+        check_state();
+        for (const Definition& definition : vm_.definitions) {
+            if (definition.host == to_.id)
+                refuse("stale_definition", fmt::format("{} is defined on {} already", vm_.name, to_.name),
+                       fmt::format("remove that definition if it is stale: virsh undefine on {}", to_.name));
+            if (definition.host == from_.id && !definition.bound_by.empty())
+                refuse("bound_to_host",
+                       fmt::format("{} bind {} to {}", fmt::join(definition.bound_by, ", "), vm_.name, from_.name),
+                       "remove or resolve them first");
+        }
+    }
+
+    void check_state() {
+        const std::string state = boost::describe::enum_to_string(vm_.state, "unknown");
+        if (vm_.host != from_.id)
+            return refuse("vm_state", fmt::format("{} is not on {}", vm_.name, from_.name), "read the VM again");
+        switch (vm_.state) {
+            case VmState::running:
+            case VmState::paused:
+            case VmState::migrating:  // by the job that asks
+                return pass("vm_state", fmt::format("{} is {}", vm_.name, state));
+            case VmState::unknown:
+                return refuse("vm_state", fmt::format("{} is unknown: its host can't be asked", vm_.name),
+                              fmt::format("wait for {}, or `ballast host confirm-dead {}`", from_.name, from_.name));
+            case VmState::conflict:
+                return refuse("vm_state", fmt::format("{} is active on several hosts", vm_.name),
+                              "an operator must resolve the conflict");
+            case VmState::creating:
+            case VmState::stopped:
+            case VmState::starting:
+            case VmState::stopping:
+            case VmState::crashed:
+            case VmState::missing:
+            case VmState::deleting:
+                return refuse("vm_state", fmt::format("{} is {}, it does not run", vm_.name, state),
+                              fmt::format("ballast vm start {}", vm_.name));
+        }
+    }
+
+    [[nodiscard]] bool evidence_is_fresh() const {
+        return pair_ != nullptr && terms_.now - pair_->checked <= terms_.evidence_age;
+    }
+
+    void check_pair() {
+        const std::string way_out = fmt::format("ballast host check {} {}", from_.name, to_.name);
+        if (pair_ == nullptr)
+            return refuse("pair_checked", fmt::format("the pair {} to {} was never checked", from_.name, to_.name),
+                          way_out);
+        const auto age = std::chrono::duration_cast<Milliseconds>(terms_.now - pair_->checked);
+        if (!evidence_is_fresh())
+            return refuse("pair_checked",
+                          fmt::format("the pair {} to {} was checked {} ago, the limit is {}", from_.name, to_.name,
+                                      to_string(age), to_string(terms_.evidence_age)),
+                          way_out);
+        pass("pair_checked", fmt::format("{} ago", to_string(age)));
+        for (const PairCheck& check : pair_->checks)
+            if (!is_judged_here(check.name)) checks_.push_back(check);
+    }
+
+    /// A pool that is not shared concerns only VMs with a disk there; userfaultfd only post-copy.
+    [[nodiscard]] static bool is_judged_here(std::string_view name) {
+        return name.starts_with("shared_pool") || name == "userfaultfd";
+    }
+
+    void check_machine() {
+        if (from_.facts.architecture != to_.facts.architecture)
+            refuse("architecture",
+                   fmt::format("{} is {}, {} is {}", from_.name, from_.facts.architecture, to_.name,
+                               to_.facts.architecture),
+                   "move it to a host of its architecture");
+        if (from_.facts.qemu_version > to_.facts.qemu_version)
+            refuse("qemu_versions",
+                   fmt::format("{} has QEMU {}, {} the older {}", from_.name, version(from_.facts.qemu_version),
+                               to_.name, version(to_.facts.qemu_version)),
+                   fmt::format("upgrade QEMU on {}: moves go from old to new only", to_.name));
+        check_offered("machine_type", vm_.spec.machine, to_.facts.machine_types, "upgrade QEMU there");
+        if (vm_.spec.cpu_model.starts_with("host-") || vm_.spec.cpu_model == "maximum")
+            check_same_cpu();
+        else
+            check_offered("cpu_model", vm_.spec.cpu_model, to_.facts.cpu_models, "give the VM a model both hosts have");
+    }
+
+    [[nodiscard]] static std::string version(std::uint64_t number) {
+        return fmt::format("{}.{}.{}", number / 1'000'000, number / 1'000 % 1'000, number % 1'000);
+    }
+
+    /// Hosts whose driver names nothing (libvirt's test driver) are judged by the move itself.
+    void check_offered(const std::string& name, const std::string& wanted, const std::vector<std::string>& offered,
+                       const std::string& way_out) {
+        if (wanted.empty() || offered.empty()) return;
+        if (std::ranges::find(offered, wanted) == offered.end())
+            return refuse(name, fmt::format("{} does not offer {}", to_.name, wanted), way_out);
+        pass(name, fmt::format("{} offers {}", to_.name, wanted));
+    }
+
+    void check_same_cpu() {
+        if (from_.facts.cpu_model == to_.facts.cpu_model)
+            return pass("cpu_model", fmt::format("both hosts have {}", from_.facts.cpu_model));
+        refuse("cpu_model",
+               fmt::format("{} shows the guest the CPU of {} ({}), {} has {}", vm_.spec.cpu_model, from_.name,
+                           from_.facts.cpu_model, to_.name, to_.facts.cpu_model),
+               "give the VM a named model that both hosts have");
+    }
+
+    void check_networks() {
+        for (const NicSpec& nic : vm_.spec.nics) {
+            const bool known = std::ranges::any_of(to_.facts.networks, [&](const HostNetwork& network) {
+                return network.active && network.name == nic.network;
+            });
+            const bool bridged = std::ranges::find(to_.facts.bridges, nic.bridge) != to_.facts.bridges.end();
+            const std::string what = nic.network.empty() ? "bridge " + nic.bridge : "network " + nic.network;
+            if (nic.network.empty() ? bridged : known)
+                pass("network:" + what, fmt::format("{} has it", to_.name));
+            else
+                refuse("network:" + what, fmt::format("{} has no active {}", to_.name, what),
+                       fmt::format("start {} on {}", what, to_.name));
+        }
+    }
+
+    /// The pool of a file on the source, by its name in the spec or by its folder.
+    [[nodiscard]] const Pool* pool_of(const std::string& pool, const std::string& path) const {
+        const Pool* named = pool.empty() ? nullptr : find_pool(snapshot_, from_.id, pool);
+        return named != nullptr ? named : find_pool_holding(snapshot_, from_.id, path);
+    }
+
+    /// Why the target may not be taken to see the same pool; empty: it is proven.
+    [[nodiscard]] std::string unproven(const Pool& pool) const {
+        const Pool* there = find_pool(snapshot_, to_.id, pool.name);
+        if (there == nullptr) return fmt::format("{} has no pool {}", to_.name, pool.name);
+        if (!there->active) return fmt::format("pool {} is not active on {}", pool.name, to_.name);
+        const bool proven =
+            evidence_is_fresh() && std::ranges::find(pair_->shared_pools, pool.name) != pair_->shared_pools.end();
+        if (proven) return {};
+        return fmt::format("pool {} of {} and {} looks shared, but nothing fresh proves it", pool.name, from_.name,
+                           to_.name);
+    }
+
+    void check_disk(const DiskSpec& disk, std::size_t index) {
+        const std::string label = disk.target.empty() ? fmt::format("{}", index) : disk.target;
+        const std::string name = fmt::format("{}{}", disk_prefix, label);
+        const Pool* pool = pool_of(disk.pool, disk.path);
+        if (pool == nullptr)
+            return refuse(name,
+                          fmt::format("{} lies in no pool of {}", disk.path.empty() ? label : disk.path, from_.name),
+                          disk.read_only ? "eject it, or put it into a shared pool"
+                                         : "define a pool for its folder on both hosts, then check the pair");
+        if (const std::string why = unproven(*pool); !why.empty())
+            return refuse(name, fmt::format("disk {}: {}", label, why),
+                          fmt::format("share the pool, then `ballast host check {} {}`", from_.name, to_.name));
+        if (!disk.read_only && disk.cache == "writeback")
+            return refuse(name, fmt::format("disk {} is cached by {} (cache=writeback)", label, from_.name),
+                          "set its cache to none");
+        pass(name, fmt::format("pool {} is proven shared", pool->name));
+    }
+
+    /// QEMU reads kernel and initrd on the target too, but the guest has its own copy in memory: a file outside any
+    /// pool is the operator's to provide.
+    void check_boot_file(const std::string& what, const std::string& path) {
+        if (path.empty()) return;
+        const Pool* pool = pool_of({}, path);
+        if (pool == nullptr)
+            return add(what, CheckVerdict::unknown, fmt::format("{} lies in no pool", path),
+                       fmt::format("see that {} has it", to_.name));
+        if (const std::string why = unproven(*pool); !why.empty())
+            return refuse(what, fmt::format("{}: {}", what, why),
+                          fmt::format("share the pool, then `ballast host check {} {}`", from_.name, to_.name));
+        pass(what, fmt::format("pool {} is proven shared", pool->name));
+    }
+
+    void check_post_copy() {
+        if (terms_.mode != MigrationMode::post_copy && terms_.mode != MigrationMode::hybrid) return;
+        const PairCheck* found = nullptr;
+        if (pair_ != nullptr)
+            for (const PairCheck& check : pair_->checks)
+                if (check.name == "userfaultfd") found = &check;
+        if (found != nullptr)
+            checks_.push_back(*found);
+        else if (!to_.facts.userfaultfd_likely)
+            refuse("userfaultfd", fmt::format("QEMU on {} may not use userfaultfd", to_.name),
+                   "set vm.unprivileged_userfaultfd=1 there, or use pre_copy");
+    }
+
+    const Vm& vm_;
+    const Host& from_;
+    const Host& to_;
+    const HostPair* pair_;
+    const Snapshot& snapshot_;
+    const MoveTerms& terms_;
+    std::vector<PairCheck> checks_;
+};
+
+}  // namespace
+
+std::vector<PairCheck> judge_move(const Vm& vm, const Host& from, const Host& to, const HostPair* pair,
+                                  const Snapshot& snapshot, const MoveTerms& terms) {
+    return Preflight(vm, from, to, pair, snapshot, terms).run();
+}
+
+Result<void> verdict_of(const std::vector<PairCheck>& checks) {
+    const auto refused = [](const PairCheck& check) { return check.verdict == CheckVerdict::refused; };
+    const auto first = std::ranges::find_if(checks, refused);
+    if (first == checks.end()) return {};
+    const auto others = std::ranges::count_if(checks, refused) - 1;
+    const std::string more = others > 0 ? fmt::format(" (and {} more)", others) : "";
+    const std::string way_out = first->way_out.empty() ? "" : "; " + first->way_out;
+    return fail(Code::failed_precondition, "preflight {}: {}{}{}", first->name, first->detail, way_out, more);
+}
+
+bool disks_are_proven(const std::vector<PairCheck>& checks) {
+    return std::ranges::all_of(checks, [](const PairCheck& check) {
+        return !check.name.starts_with(disk_prefix) || check.verdict == CheckVerdict::ok;
+    });
+}
+
+}  // namespace ballast::migration
