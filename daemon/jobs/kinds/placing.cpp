@@ -1,0 +1,57 @@
+#include "daemon/jobs/kinds/placing.h"
+
+#include <algorithm>
+
+#include "core/try.h"
+
+namespace ballast::jobs {
+namespace {
+
+constexpr int most_attempts = 8;
+
+/// A refusal by the plan gate that another decision may get round.
+bool lost_a_race(const Error& error) { return error.code() == Code::resource_exhausted || error.code() == Code::failed_precondition; }
+
+}  // namespace
+
+Task<> claim_best_host(RunPtr run, scheduler::PlacementRequest request, std::string name, std::string step, Claimer claimer) {
+    const std::uint64_t seed = std::hash<std::string>{}(run->id().str());
+    Result<void> claimed{};
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+        const auto snapshot = run->snapshot();
+        const scheduler::Decision decision = scheduler::decide(*snapshot, request, seed + static_cast<std::uint64_t>(attempt));
+        if (!decision.chosen) co_return std::unexpected(scheduler::refusal(decision, name));
+        const HostId host = *decision.chosen;
+        claimed = co_await run->done(step, fmt::format("on {}", host_name(*snapshot, host)),
+                                     [claimer, host](store::Transaction& transaction) { return claimer(transaction, host); });
+        if (claimed || !lost_a_race(claimed.error())) co_return claimed;
+    }
+    co_return claimed;
+}
+
+Task<std::shared_ptr<drivers::HostDriver>> wait_for_host_to_undo(RunPtr run, HostId host) {
+    for (;;) {
+        auto driver = run->services().hosts->reachable(host);
+        if (driver || driver.error().code() != Code::unavailable) co_return driver;
+        run->report(90, fmt::format("cannot take back what was made yet: {}", driver.error().message()));
+        BALLAST_CO_CHECK(co_await run->pause(run->services().settings.retry_pause));
+    }
+}
+
+boost::asio::awaitable<void> repeat_until_done(RunPtr run, std::function<Task<>()> undo) {
+    for (;;) {
+        const Result<void> undone = co_await undo();
+        if (undone) co_return;
+        run->report(90, fmt::format("cannot take back what was made yet: {}", undone.error().chain()));
+        const Result<void> paused = co_await run->pause(run->services().settings.retry_pause);
+        if (!paused) co_return;
+    }
+}
+
+std::string undo_reason(const Run& run) {
+    const auto job = run.row();
+    const auto at = std::ranges::find(job->steps, "undo", &JobStep::name);
+    return at == job->steps.end() || at->detail.empty() ? "taken back after a restart of the daemon" : at->detail;
+}
+
+}  // namespace ballast::jobs

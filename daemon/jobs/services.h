@@ -1,0 +1,39 @@
+#pragma once
+// What jobs work with, given by wire.cpp (or by a test).
+
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "core/clock.h"
+#include "daemon/jobs/progress.h"
+#include "daemon/reconcile/host_registry.h"
+#include "daemon/store/store.h"
+
+namespace ballast::jobs {
+
+struct Settings {
+    std::string default_pool = "default";
+    std::string upload_folder;                   ///< where the API leaves uploaded files
+    int concurrent_jobs = 32;                    ///< in the whole cluster
+    int outgoing_migrations = 2;                 ///< per host; hard cap 8 (DESIGN.md 2)
+    int incoming_migrations = 2;
+    std::chrono::minutes evidence_age{60};       ///< how old the proof of a shared pool may be (SAFETY.md 9)
+    Milliseconds retry_pause{500};               ///< before asking a host again whose answer was lost
+    Milliseconds progress_interval{250};         ///< 4 Hz
+    Seconds start_timeout{120};
+};
+
+struct Services {
+    boost::asio::any_io_executor executor;
+    std::shared_ptr<store::Store> store;
+    std::shared_ptr<reconcile::HostRegistry> hosts;
+    std::shared_ptr<reconcile::Observer> observer;
+    std::shared_ptr<const Clock> clock;
+    std::shared_ptr<IdSource> ids;
+    std::shared_ptr<ProgressHub> progress;
+    Settings settings;
+};
+
+}  // namespace ballast::jobs
