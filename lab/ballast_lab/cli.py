@@ -69,6 +69,7 @@ def _guest_parser(commands: Any) -> None:
 def main(argv: list[str]) -> int:
     """Runs one command; 0 when it did what it says, 1 with a sentence when not."""
     options = _parser().parse_args(argv)
+    os.umask(0o022)  # the host with an ordinary user must reach its paths
     try:
         check_name(options.name)
         if os.geteuid() != 0:
@@ -116,6 +117,7 @@ def _change(options: argparse.Namespace) -> None:
     elif options.command == "crash":
         if options.silent:
             network.cut(lab, host, silent=True)
+            host.link = network.DARK
         hosts.crash(host, libvirtd_only=options.libvirtd_only)
     elif options.command == "revive":
         _revive(lab, options.host)
@@ -126,7 +128,8 @@ def _change(options: argparse.Namespace) -> None:
 
 def _revive(lab: Lab, name: str) -> None:
     host = lab.host(name)
-    network.heal(lab, host)
+    if host.link == network.DARK:
+        network.heal(lab, host)
     hosts.start_holder(host)
     hosts.launch_libvirtd(host)
     lab.save()

@@ -23,7 +23,8 @@ def up(name: str, count: int, memory_mib: int) -> Lab:
     lab = _lab_to_make(name, count, memory_mib)
     config.make_directories(lab)
     cgroup.make_groups(lab)
-    network.make_network(lab)
+    with locked(".global"):  # `ip netns add` prepares /run/netns, not safely twice at once
+        network.make_network(lab)
     for host in lab.hosts:
         config.write_files(lab, host)
         hosts.start_holder(host)

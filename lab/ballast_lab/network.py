@@ -14,6 +14,7 @@ from ballast_lab.state import Host, Lab
 
 BRIDGE = "br0"
 UPLINK = "eth0"
+DARK = "dark"  # cut silently by a crash, as by a loss of power: mended by the revival
 
 
 def make_network(lab: Lab) -> None:

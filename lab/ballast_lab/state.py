@@ -157,10 +157,11 @@ def find_lab(name: str) -> Lab | None:
     """The lab as recorded, or None. Pids of an earlier boot are dropped."""
     try:
         raw = json.loads((RUN_ROOT / name / "state.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    hosts = [Host(**{**h, "holder": _process(h["holder"]), "libvirtd": _process(h["libvirtd"])}) for h in raw.pop("hosts")]
-    lab = Lab(**raw, hosts=hosts)
+        hosts = [Host(**{**h, "holder": _process(h["holder"]), "libvirtd": _process(h["libvirtd"])})
+                 for h in raw.pop("hosts")]
+        lab = Lab(**raw, hosts=hosts)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None  # also a file of another version of this program: `up` then begins anew
     if lab.boot != boot_id():
         for host in lab.hosts:
             host.holder = host.libvirtd = None

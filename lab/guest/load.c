@@ -6,6 +6,8 @@
 //   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R in 20 s)
 //   disk=BLOCKS_PER_SECOND              4 KiB blocks on /dev/vda beyond the first MiB, 0 = none
 //   hb=MILLISECONDS                     heartbeat interval
+//   dev=PATH                            the disk, /dev/vda by default
+//   fault=memory|disk                   harms one page or block behind the checks' back: proves that they see it
 //
 // Output, one write per line:
 //   HB seq=123 t=12.300 pages=24576 dirtied=240000 checked=51200 bad=0 ok
@@ -39,6 +41,7 @@ struct settings {
     double rate;
     enum pattern pattern;
     double disk_rate;
+    char device[256];
     double heartbeat_s;
 };
 
@@ -241,13 +244,29 @@ static void verify(int disk, struct block *block, uint64_t slot, uint64_t seq, u
         (unsigned long long)block->seq, fault);
 }
 
-static void write_disk(double rate) {
-    int disk = open("/dev/vda", O_RDWR | O_DIRECT);
-    uint64_t bytes = 0, writer = 0;
+static uint64_t size_of(int disk) {
+    uint64_t bytes = 0;
+    if (disk < 0) return 0;
+    if (ioctl(disk, BLKGETSIZE64, &bytes) == 0) return bytes;
+    const off_t end = lseek(disk, 0, SEEK_END); // a plain file, in tests
+    return end > 0 ? (uint64_t)end : 0;
+}
+
+static void harm_disk(const char *device) {
+    int disk = open(device, O_WRONLY | O_DIRECT);
+    struct block *junk = aligned_alloc(page_size, page_size);
+    if (disk >= 0 && junk && transfer(disk, memset(junk, 0x5a, page_size), 1, 1) == 0) say("NOTE harmed slot 1 of %s", device);
+    if (disk >= 0) close(disk);
+    free(junk);
+}
+
+static void write_disk(const char *device, double rate) {
+    int disk = open(device, O_RDWR | O_DIRECT);
+    uint64_t bytes = size_of(disk), writer = 0;
     struct block *block = aligned_alloc(page_size, page_size);
     uint64_t *seqs = calloc(disk_slots_max, sizeof *seqs);
-    if (disk < 0 || ioctl(disk, BLKGETSIZE64, &bytes) != 0 || bytes / page_size < disk_first + 16 || !block || !seqs) {
-        say("DISK none: /dev/vda is absent or smaller than 2 MiB");
+    if (bytes / page_size < disk_first + 16 || !block || !seqs) {
+        say("DISK none: %s is absent or smaller than 2 MiB", device);
         _exit(0);
     }
     uint64_t slots = bytes / page_size - disk_first;
@@ -255,7 +274,7 @@ static void write_disk(double rate) {
     if (getrandom(&writer, sizeof writer, GRND_NONBLOCK) != sizeof writer) writer = (uint64_t)(now_s() * 1e9);
     double next_line = 0, due = now_s();
     for (uint64_t seq = recall(disk, block, slots, seqs);; seq++) {
-        const uint64_t slot = seq % slots, other = random_below(slots);
+        const uint64_t slot = seq % slots, other = random_below(seq < slots ? seq + 1 : slots);
         int good = 1;
         memcpy(block->magic, "BALLAST", 8);
         block->seq = seq, block->slot = slot, block->writer = writer;
@@ -280,14 +299,14 @@ static void write_disk(double rate) {
     }
 }
 
-static pid_t start_disk(pid_t running, double rate) {
+static pid_t start_disk(pid_t running, const struct settings *settings) {
     if (running > 0) {
         kill(running, SIGKILL);
         waitpid(running, NULL, 0);
     }
-    if (rate <= 0) return 0;
+    if (settings->disk_rate <= 0) return 0;
     const pid_t child = fork();
-    if (child == 0) write_disk(rate);
+    if (child == 0) write_disk(settings->device, settings->disk_rate);
     return child;
 }
 
@@ -309,6 +328,7 @@ static int parse_load(const char *text, struct settings *settings) {
 static int parse_word(const char *word, struct settings *settings) {
     if (strncmp(word, "load=", 5) == 0) return parse_load(word + 5, settings);
     if (strncmp(word, "disk=", 5) == 0) settings->disk_rate = atof(word + 5);
+    else if (strncmp(word, "dev=", 4) == 0) snprintf(settings->device, sizeof settings->device, "%s", word + 4);
     else if (strncmp(word, "hb=", 3) == 0 && atof(word + 3) >= 10) settings->heartbeat_s = atof(word + 3) / 1000;
     else if (strncmp(word, "ip=", 3) != 0) return -1;
     return 0;
@@ -332,17 +352,25 @@ static void obey(char *line, struct settings *settings, struct load *load, pid_t
         run_shell();
         return;
     }
+    if (strcmp(line, "fault=memory") == 0 && load->pages) {
+        load->memory[random_below(load->pages) * words_per_page + 7] ^= 1;
+        return;
+    }
+    if (strcmp(line, "fault=disk") == 0) {
+        harm_disk(settings->device);
+        return;
+    }
     if (parse_word(line, settings) != 0) {
-        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  disk=BLOCKS_PER_SECOND  hb=MS  sh");
+        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  disk=BLOCKS_PER_SECOND  hb=MS  fault=memory|disk  sh");
         return;
     }
     say("SET %s", line);
     if (settings->mib != before.mib) set_memory(load, settings);
-    if (settings->disk_rate != before.disk_rate) *disk = start_disk(*disk, settings->disk_rate);
+    if (settings->disk_rate != before.disk_rate) *disk = start_disk(*disk, settings);
 }
 
 static void listen_to(struct pollfd *console, struct settings *settings, struct load *load, pid_t *disk) {
-    char line[128];
+    char line[320];
     const ssize_t got = read(console->fd, line, sizeof line - 1);
     if (got <= 0) {
         console->fd = -1; // nobody is there: poll ignores it from now on
@@ -359,12 +387,12 @@ static void heartbeat(const struct load *load, uint64_t seq, double t) {
 }
 
 int main(int argc, char **argv) {
-    struct settings settings = {.mib = 16, .rate = 200, .pattern = random_order, .disk_rate = 0, .heartbeat_s = 0.1};
+    struct settings settings = {.mib = 16, .rate = 200, .pattern = random_order, .disk_rate = 0, .heartbeat_s = 0.1, .device = "/dev/vda"};
     for (int i = 1; i < argc; i++)
         if (parse_word(argv[i], &settings) != 0) say("NOTE setting not understood: %s", argv[i]);
     struct load load = {0};
     set_memory(&load, &settings);
-    pid_t disk = start_disk(0, settings.disk_rate);
+    pid_t disk = start_disk(0, &settings);
     struct pollfd console = {.fd = 0, .events = POLLIN};
     uint64_t seq = 0;
     const double tick_s = 0.01;
