@@ -1,0 +1,277 @@
+// What the calls of Compute, Memory and Statistics do to the world.
+#include <algorithm>
+
+#include "core/try.h"
+#include "drivers/simulated/state.h"
+
+namespace ballast::drivers::simulated {
+namespace {
+
+/// A definition carries no more of the spec than domain XML does: labels, policies and the origin of disks stay in
+/// Ballast's store.
+VmSpec as_defined(VmSpec spec) {
+    const VmSpec plain;
+    spec.memory_minimum = plain.memory_minimum;
+    spec.labels.clear();
+    spec.host_labels.clear();
+    spec.anti_affinity.clear();
+    spec.autostart = plain.autostart;
+    spec.moves = plain.moves;
+    spec.memory_policy = plain.memory_policy;
+    for (auto& disk : spec.disks) {
+        disk.size = Bytes(0);
+        disk.image.clear();
+        disk.pool.clear();
+        disk.volume = VolumeId();
+    }
+    return spec;
+}
+
+Result<SimDomain*> active(State& state, const std::string& host, const VmId& vm) {
+    BALLAST_TRY(SimDomain * domain, state.domain(host, vm));
+    if (!is_active(domain->state))
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is not running", domain->name, host);
+    return domain;
+}
+
+/// libvirt lets nothing else change a domain's life while a migration holds it.
+Result<void> check_no_job(const State& state, const SimDomain& domain) {
+    if (!state.migrations.contains(domain.id)) return {};
+    return fail(Code::failed_precondition, "domain '{}' is held by a migration", domain.name);
+}
+
+Bytes resident_of(const State& state, const SimDomain& domain) {
+    const Bytes memory = domain.config.memory;
+    const Bytes touched = state.load_of(domain.id).touched.value_or(memory / 2);
+    return std::min({touched, memory, domain.balloon.count() > 0 ? domain.balloon : memory});
+}
+
+DomainStats stats_of(const State& state, const SimDomain& domain) {
+    DomainStats stats;
+    stats.id = domain.id;
+    stats.state = domain.state;
+    stats.vcpus = domain.config.vcpus;
+    stats.balloon_maximum = domain.config.memory;
+    if (!is_active(domain.state)) return stats;
+    stats.balloon = domain.balloon;
+    stats.resident = resident_of(state, domain);
+    stats.cpu_time = (state.time.now() - domain.started) / 10;
+    stats.available = domain.balloon;
+    stats.unused = saturating_sub(domain.balloon, stats.resident);
+    stats.usable = stats.unused;
+    stats.disk_caches = Bytes(0);
+    return stats;
+}
+
+}  // namespace
+
+std::string text_of(const SimDomain& domain) {
+    std::string text = fmt::format("<domain type='{}'><name>{}</name><uuid>{}</uuid><memory unit='b'>{}</memory>",
+                                   domain.accelerator == Accelerator::tcg ? "qemu" : "kvm", domain.name, domain.id,
+                                   domain.config.memory.count());
+    text += fmt::format("<vcpu>{}</vcpu>", domain.config.vcpus);
+    if (domain.stamp)
+        text += fmt::format("<metadata><ballast cluster='{}' owner='{}' epoch='{}'/></metadata>", domain.stamp->cluster,
+                            domain.stamp->owner, domain.stamp->epoch);
+    for (const auto& disk : domain.config.disks)
+        text += fmt::format("<disk><source file='{}'/><target dev='{}'/></disk>", disk.path, disk.target);
+    for (const auto& nic : domain.config.nics)
+        text += fmt::format("<interface><source network='{}' bridge='{}'/></interface>", nic.network, nic.bridge);
+    return text + "</domain>";
+}
+
+DomainView view_of(const SimDomain& domain) {
+    DomainView view;
+    view.id = domain.id;
+    view.name = domain.name;
+    view.state = domain.state;
+    view.state_reason = domain.reason;
+    view.persistent = domain.persistent;
+    view.autostart = domain.autostart;
+    view.stamp = domain.stamp;
+    view.bound_by = domain.bound_by;
+    view.balloon = is_active(domain.state) ? domain.balloon : Bytes(0);
+    view.spec = domain.live.value_or(domain.config);
+    view.xml = text_of(domain);
+    return view;
+}
+
+Result<HostFacts> State::read_facts(const std::string& host) {
+    return find_host(host)->model.facts;
+}
+
+Result<std::vector<DomainView>> State::list_domains(const std::string& host) {
+    std::vector<DomainView> views;
+    for (const auto& [id, domain] : find_host(host)->domains) views.push_back(view_of(domain));
+    return views;
+}
+
+Result<DomainView> State::read_domain(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(const SimDomain* found, domain(host, vm));
+    return view_of(*found);
+}
+
+Result<void> State::define(const std::string& host, const DomainDefinition& definition) {
+    SimHost& at = *find_host(host);
+    BALLAST_CHECK(parse_uuid(definition.id.str()));
+    if (definition.name.empty()) return fail(Code::invalid_argument, "a domain needs a name");
+    const auto named = at.names.find(definition.name);
+    if (named != at.names.end() && named->second != definition.id)
+        return fail(Code::already_exists, "domain '{}' already exists on host '{}' with UUID {}", definition.name, host,
+                    named->second);
+    auto& defined = at.domains[definition.id];
+    const bool fresh = defined.id.empty();
+    if (!fresh && defined.name != definition.name) at.names.erase(defined.name);
+    defined.id = definition.id;
+    defined.name = definition.name;
+    defined.config = as_defined(definition.spec);
+    defined.stamp = definition.stamp;
+    defined.accelerator = definition.accelerator;
+    defined.persistent = true;
+    at.names[definition.name] = definition.id;
+    emit_domain(host, definition.id, DriverEvent::Kind::domain_changed, fresh ? "defined: added" : "defined: updated");
+    return {};
+}
+
+Result<void> State::undefine(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(const SimDomain* found, domain(host, vm));
+    if (is_active(found->state))
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is active: end it first", found->name, host);
+    remove_domain(host, vm, "undefined: removed");
+    return {};
+}
+
+void State::remove_domain(const std::string& host, const VmId& vm, const std::string& detail) {
+    SimHost& at = *find_host(host);
+    const auto found = at.domains.find(vm);
+    if (found == at.domains.end()) return;
+    const auto named = at.names.find(found->second.name);
+    if (named != at.names.end() && named->second == vm) at.names.erase(named);
+    at.domains.erase(found);
+    emit_domain(host, vm, DriverEvent::Kind::domain_removed, detail);
+}
+
+Result<void> State::start(const std::string& host, const VmId& vm) {
+    SimHost& at = *find_host(host);
+    BALLAST_TRY(SimDomain * found, domain(host, vm));
+    if (is_active(found->state))
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is already running", found->name, host);
+    found->disk_stores.clear();
+    for (const auto& disk : found->config.disks) {
+        std::string name;
+        std::string key;
+        const SimStore* store = store_of(at, disk.path, &name, &key);
+        if (store == nullptr) continue;
+        if (!store->volumes.contains(name))
+            return fail(Code::failed_precondition, "cannot start '{}': no file '{}' on host '{}'", found->name,
+                        disk.path, host);
+        found->disk_stores[disk.path] = key;
+    }
+    found->state = DomainState::running;
+    found->reason = "booted";
+    found->live = found->config;
+    found->balloon = found->config.memory;
+    found->started = time.now();
+    found->completed.reset();
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "started: booted");
+    return {};
+}
+
+Result<void> State::shutdown(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(const SimDomain* found, active(*this, host, vm));
+    if (found->state != DomainState::running)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' does not run", found->name, host);
+    const GuestLoad load = load_of(vm);
+    if (!load.answers_acpi) return {};
+    const Instant booted = found->started;
+    time.after(load.shutdown_time, [this, host, vm, booted] {
+        const auto now = domain(host, vm);
+        if (now && (*now)->state == DomainState::running && (*now)->started == booted)
+            end_qemu(host, vm, "shutdown", DomainState::shut_off);
+    });
+    return {};
+}
+
+Result<void> State::reboot(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(const SimDomain* found, active(*this, host, vm));
+    BALLAST_CHECK(check_no_job(*this, *found));
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "rebooted");
+    return {};
+}
+
+void State::end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left) {
+    const auto found = domain(host, vm);
+    if (!found || !is_active((*found)->state)) return;
+    SimDomain& ended = **found;
+    ended.state = left;
+    ended.reason = reason;
+    ended.live.reset();
+    ended.balloon = Bytes(0);
+    ended.disk_stores.clear();
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "stopped: " + reason);
+    if (!ended.persistent) remove_domain(host, vm, "stopped: " + reason);
+    qemu_gone(host, vm);
+}
+
+Result<void> State::destroy(const std::string& host, const VmId& vm) {
+    BALLAST_CHECK(active(*this, host, vm));
+    end_qemu(host, vm, "destroyed", DomainState::shut_off);
+    return {};
+}
+
+Result<void> State::stamp(const std::string& host, const VmId& vm, const Stamp& stamp) {
+    BALLAST_TRY(SimDomain * found, domain(host, vm));
+    found->stamp = stamp;
+    found->autostart = false;
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "metadata changed");
+    return {};
+}
+
+Result<void> State::suspend(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(SimDomain * found, active(*this, host, vm));
+    if (found->state == DomainState::paused) return {};
+    if (found->state != DomainState::running)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
+    found->state = DomainState::paused;
+    found->reason = "user";
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "suspended: paused");
+    return {};
+}
+
+Result<void> State::resume(const std::string& host, const VmId& vm) {
+    BALLAST_TRY(SimDomain * found, active(*this, host, vm));
+    if (found->state == DomainState::running)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is already running", found->name, host);
+    if (found->state != DomainState::paused)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
+    found->state = DomainState::running;
+    found->reason = "unpaused";
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
+    return {};
+}
+
+Result<void> State::set_balloon(const std::string& host, const VmId& vm, Bytes target) {
+    BALLAST_TRY(SimDomain * found, active(*this, host, vm));
+    if (target > found->config.memory)
+        return fail(Code::invalid_argument, "domain '{}' can have at most {}, not {}", found->name,
+                    found->config.memory, target);
+    found->balloon = target;
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, fmt::format("balloon {}", target));
+    return {};
+}
+
+Result<HostStats> State::sweep(const std::string& host) {
+    const SimHost& at = *find_host(host);
+    HostStats stats;
+    stats.memory_total = at.model.facts.memory;
+    Bytes used;
+    for (const auto& [id, domain] : at.domains) {
+        stats.domains.push_back(stats_of(*this, domain));
+        used += stats.domains.back().resident;
+    }
+    stats.memory_free = saturating_sub(stats.memory_total, used);
+    stats.cpu_idle = time.now().time_since_epoch();
+    return stats;
+}
+
+}  // namespace ballast::drivers::simulated

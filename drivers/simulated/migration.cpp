@@ -1,0 +1,357 @@
+// A migration that goes well: checks, stream, rounds, stop or switch, hand-over. Bytes flow as a fluid: `settle` counts
+// what flowed at the rate so far, `schedule` sets the timer for the end of the phase at the rate from now on.
+#include <algorithm>
+#include <cmath>
+
+#include "core/try.h"
+#include "drivers/simulated/state.h"
+
+namespace ballast::drivers::simulated {
+namespace {
+
+constexpr double page = 4096;
+/// Page headers on the wire (REFERENCE.md D.2: 258 MiB sent of 256).
+constexpr double wire_overhead = 1.008;
+/// Share of the working set's pages that the guest asks for before pre-paging brings them (Hines and Gopalan, VEE
+/// 2009).
+constexpr double fault_share = 0.2;
+constexpr double first_throttle = 0.2;
+constexpr double throttle_step = 0.1;
+constexpr double last_throttle = 0.99;
+
+double seconds(Micros duration) {
+    return std::chrono::duration<double>(duration).count();
+}
+Micros micros(double secs) {
+    return Micros(static_cast<std::int64_t>(std::ceil(secs * 1e6)));
+}
+double as_double(Bytes bytes) {
+    return static_cast<double>(bytes.count());
+}
+Milliseconds to_ms(Micros duration) {
+    return std::chrono::round<Milliseconds>(duration);
+}
+bool may_switch(MigrationMode mode) {
+    return mode == MigrationMode::post_copy || mode == MigrationMode::hybrid;
+}
+bool streams(Stage stage) {
+    return stage == Stage::push || stage == Stage::stop || stage == Stage::pull;
+}
+
+}  // namespace
+
+// --- bandwidth ---
+
+double State::line_rate(const SimMigration& migration) {
+    const SimLink& link = link_between(migration.from, migration.to);
+    if (link.cut != Cut::none) return 0;
+    const SimHost& from = hosts.at(migration.from);
+    const SimHost& to = hosts.at(migration.to);
+    const auto share = [](BytesPerSecond card, std::size_t flows) {
+        return static_cast<double>(card.count()) / static_cast<double>(std::max<std::size_t>(flows, 1));
+    };
+    double rate = std::min(share(from.model.link, from.outgoing.size()), share(to.model.link, to.incoming.size()));
+    if (link.bandwidth) {
+        const auto beside = std::ranges::count_if(from.outgoing, [&](const VmId& vm) {
+            return migrations.contains(vm) && migrations.at(vm).to == migration.to;
+        });
+        rate = std::min(rate, share(*link.bandwidth, static_cast<std::size_t>(beside)));
+    }
+    return rate;
+}
+
+double State::rate_of(const SimMigration& migration) {
+    const double line = line_rate(migration);
+    const auto capped = [line](const std::optional<BytesPerSecond>& cap) {
+        return cap && cap->count() > 0 ? std::min(line, static_cast<double>(cap->count())) : line;
+    };
+    switch (migration.stage) {
+        case Stage::setup:
+        case Stage::paused:
+            return 0;
+        case Stage::push:
+            return capped(migration.request.bandwidth);
+        case Stage::stop:  // QEMU lifts its limit for the last part
+            return line;
+        case Stage::pull:
+            return capped(migration.request.post_copy_bandwidth);
+    }
+    return 0;
+}
+
+Dirtying State::dirtying(const SimMigration& migration) const {
+    const auto source = hosts.at(migration.from).domains.find(migration.vm);
+    const bool runs = source != hosts.at(migration.from).domains.end() && source->second.state == DomainState::running;
+    if (!runs) return {};
+    const GuestLoad load = load_of(migration.vm);
+    return {static_cast<double>(load.dirty_rate.count()) * (1 - migration.throttle), as_double(load.working_set)};
+}
+
+void State::settle(SimMigration& migration) {
+    const Instant now = time.now();
+    if (now <= migration.settled) return;
+    const double moved = std::min(migration.rate * seconds(now - migration.settled), migration.remaining);
+    migration.settled = now;
+    migration.sent += moved;
+    migration.remaining -= moved;
+    migration.goal_left -= moved;
+    if (migration.stage != Stage::pull) return;
+    migration.pulled += moved;
+    const double hot = as_double(load_of(migration.vm).working_set);
+    migration.requests = static_cast<std::int64_t>(fault_share * std::min(hot, migration.pulled) / page);
+}
+
+void State::schedule(SimMigration& migration) {
+    if (migration.timer) time.cancel(*migration.timer);
+    migration.timer.reset();
+    migration.rate = rate_of(migration);
+    if (migration.rate <= 0) return;
+    const double left = std::max(0.0, migration.stage == Stage::push ? migration.goal_left : migration.remaining);
+    const Instant from = std::max(time.now(), migration.settled);
+    migration.timer = time.at(from + micros(left / migration.rate), [this, vm = migration.vm] { phase_over(vm); });
+}
+
+void State::share_links(const std::string& a, const std::string& b) {
+    std::set<VmId> touched;
+    for (const auto& name : {a, b}) {
+        const SimHost& host = hosts.at(name);
+        touched.insert(host.outgoing.begin(), host.outgoing.end());
+        touched.insert(host.incoming.begin(), host.incoming.end());
+    }
+    for (const VmId& vm : touched) {
+        const auto found = migrations.find(vm);
+        if (found == migrations.end() || !streams(found->second.stage)) continue;
+        settle(found->second);
+        schedule(found->second);
+    }
+}
+
+// --- the checks before the start ---
+
+Result<void> State::check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain, bool allow_unsafe) {
+    for (const auto& disk : domain.live.value_or(domain.config).disks) {
+        if (disk.path.empty() || disk.path.starts_with("/dev/")) continue;
+        if (!disk.read_only && !allow_unsafe)
+            return fail(Code::failed_precondition,
+                        "unsafe migration: '{}' of '{}' is on storage that is not known as shared", disk.path,
+                        domain.name);
+        std::string name;
+        std::string key;
+        if (const SimStore* store = store_of(to, disk.path, &name, &key);
+            store != nullptr && !store->volumes.contains(name))
+            return fail(Code::failed_precondition, "host '{}' has no file '{}' of '{}' (host '{}' has)", to.model.name,
+                        disk.path, domain.name, from.model.name);
+    }
+    return {};
+}
+
+Result<void> State::check_migration(const SimHost& host, const MigrationRequest& request, std::string* target) {
+    BALLAST_TRY(const SimDomain* source, domain(host.model.name, request.vm));
+    BALLAST_TRY(*target, parse_uri(request.peer_uri));
+    if (source->state != DomainState::running && source->state != DomainState::paused)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is not running", source->name,
+                    host.model.name);
+    if (migrations.contains(request.vm))
+        return fail(Code::failed_precondition, "domain '{}' is being migrated already", source->name);
+    if (*target == host.model.name)
+        return fail(Code::failed_precondition, "domain '{}' is on host '{}' already", source->name, *target);
+    const SimHost* to = find_host(*target);
+    if (to == nullptr || to->crashed || link_between(host.model.name, *target).cut != Cut::none)
+        return fail(Code::unavailable, "host '{}' can't reach '{}'", host.model.name, request.peer_uri);
+    if (const auto there = to->domains.find(request.vm); there != to->domains.end() && is_active(there->second.state))
+        return fail(Code::failed_precondition, "domain '{}' is active on host '{}'", source->name, *target);
+    if (const auto named = to->names.find(source->name); named != to->names.end() && named->second != request.vm)
+        return fail(Code::already_exists, "domain '{}' already exists on host '{}' with UUID {}", source->name, *target,
+                    named->second);
+    if (may_switch(request.mode) && !to->model.facts.userfaultfd_likely)
+        return fail(Code::failed_precondition, "host '{}' does not let QEMU use userfaultfd: no post-copy there",
+                    *target);
+    const auto& machines = to->model.facts.machine_types;
+    if (!source->config.machine.empty() && std::ranges::find(machines, source->config.machine) == machines.end())
+        return fail(Code::failed_precondition, "host '{}' has no machine type '{}'", *target, source->config.machine);
+    return check_disks(host, *to, *source, request.allow_unsafe);
+}
+
+// --- the way of a migration ---
+
+void State::migrate(const std::string& host, const MigrationRequest& request, std::function<void(Result<void>)> done) {
+    if (request.resume_post_copy) {
+        if (const auto resumed = resume_migration(host, request, done); !resumed) done(resumed);
+        return;
+    }
+    std::string target;
+    if (const auto checked = check_migration(hosts.at(host), request, &target); !checked) {
+        done(checked);
+        return;
+    }
+    SimDomain arriving = hosts.at(host).domains.at(request.vm);
+    SimHost& to = hosts.at(target);
+    arriving.persistent = to.domains.contains(request.vm);
+    arriving.autostart = false;
+    arriving.state = DomainState::incoming;
+    arriving.reason = "migration";
+    arriving.completed.reset();
+    to.domains[request.vm] = arriving;
+    to.names[arriving.name] = request.vm;
+    emit_domain(target, request.vm, DriverEvent::Kind::domain_changed, "started: migrated");
+
+    SimMigration& migration = migrations[request.vm];
+    migration.vm = request.vm;
+    migration.from = host;
+    migration.to = target;
+    migration.request = request;
+    migration.begun = time.now();
+    migration.settled = time.now();
+    migration.total = as_double(arriving.config.memory);
+    migration.waiters.push_back(std::move(done));
+    migration.timer = time.after(timing.migration_setup, [this, vm = request.vm] { begin_stream(vm); });
+}
+
+void State::begin_stream(const VmId& vm) {
+    SimMigration& migration = migrations.at(vm);
+    migration.timer.reset();
+    migration.stage = Stage::push;
+    hosts.at(migration.from).outgoing.insert(vm);
+    hosts.at(migration.to).incoming.insert(vm);
+    const GuestLoad load = load_of(vm);
+    const Bytes memory(static_cast<std::int64_t>(migration.total));
+    const Bytes touched = std::min(memory, std::max(load.touched.value_or(memory / 2), load.working_set));
+    migration.settled = time.now();
+    if (migration.request.mode == MigrationMode::stop_and_copy) stop_source(migration);
+    migration.rate = rate_of(migration);
+    begin_round(migration, as_double(touched) * wire_overhead);
+    share_links(migration.from, migration.to);
+}
+
+void State::begin_round(SimMigration& migration, double dirty) {
+    migration.round += 1;
+    if (migration.request.auto_converge) throttle(migration, dirty);
+    migration.previous_dirty = dirty;
+    migration.remaining = dirty;
+    migration.round_begun = time.now();
+    const double limit = seconds(migration.request.downtime_limit);
+    migration.goal_left = round_goal(migration.round, dirty, stop_threshold(migration.rate, limit), migration.rate);
+    DriverEvent event;
+    event.kind = DriverEvent::Kind::migration_round;
+    event.vm = migration.vm;
+    event.number = migration.round;
+    emit(hosts.at(migration.from), std::move(event));
+    schedule(migration);
+}
+
+void State::throttle(SimMigration& migration, double dirty) {
+    if (migration.round <= 2 || dirty < migration.previous_dirty / 2) return;
+    migration.throttle =
+        migration.throttle <= 0 ? first_throttle : std::min(last_throttle, migration.throttle + throttle_step);
+}
+
+void State::phase_over(const VmId& vm) {
+    const auto found = migrations.find(vm);
+    if (found == migrations.end()) return;
+    SimMigration& migration = found->second;
+    migration.timer.reset();
+    settle(migration);
+    switch (migration.stage) {
+        case Stage::push:
+            round_over(migration);
+            return;
+        case Stage::stop:
+        case Stage::pull:
+            finish(vm);
+            return;
+        case Stage::setup:
+        case Stage::paused:
+            return;
+    }
+}
+
+void State::round_over(SimMigration& migration) {
+    const double took = seconds(time.now() - migration.round_begun);
+    const double dirty = migration.remaining + newly_dirty(dirtying(migration), took, migration.remaining);
+    const double limit = seconds(migration.request.downtime_limit);
+    if (dirty > stop_threshold(migration.rate, limit)) {
+        begin_round(migration, dirty);
+        return;
+    }
+    migration.remaining = dirty;
+    if (migration.request.mode != MigrationMode::stop_and_copy) stop_source(migration);
+    migration.stage = Stage::stop;
+    migration.settled = time.now() + timing.device_state;
+    schedule(migration);
+}
+
+void State::stop_source(SimMigration& migration) {
+    migration.stopped = time.now();
+    SimDomain& source = hosts.at(migration.from).domains.at(migration.vm);
+    if (source.state != DomainState::running) return;
+    source.state = DomainState::paused;
+    source.reason = "migration";
+    emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: migrated");
+}
+
+void State::switch_over(SimMigration& migration) {
+    const double took = seconds(time.now() - migration.round_begun);
+    const double unsent = migration.round == 1 ? 0 : migration.remaining;
+    migration.remaining += newly_dirty(dirtying(migration), took, unsent);
+    stop_source(migration);
+    const double bitmap = migration.total / (page * 8);
+    const Micros gap = timing.device_state + micros(bitmap / std::max(1.0, line_rate(migration)));
+    migration.downtime = to_ms(gap);
+    migration.stage = Stage::pull;
+    migration.settled = time.now() + gap;
+    SimDomain& source = hosts.at(migration.from).domains.at(migration.vm);
+    source.state = DomainState::postcopy_source;
+    source.reason = "post-copy";
+    emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: post-copy");
+    SimDomain& target = hosts.at(migration.to).domains.at(migration.vm);
+    target.state = DomainState::postcopy_target;
+    target.reason = "post-copy";
+    emit_domain(migration.to, migration.vm, DriverEvent::Kind::domain_changed, "resumed: post-copy");
+    note_damage(migration);
+    schedule(migration);
+}
+
+void State::note_damage(const SimMigration& migration) {
+    const SimHost& to = hosts.at(migration.to);
+    SimDomain& target = hosts.at(migration.to).domains.at(migration.vm);
+    for (auto& [path, store] : target.disk_stores) {
+        std::string name;
+        std::string key;
+        if (store_of(to, path, &name, &key) == nullptr || key == store) continue;
+        damage.push_back(
+            fmt::format("'{}' went on with another disk under '{}' on host '{}'", target.name, path, migration.to));
+        store = key;
+    }
+}
+
+void State::finish(const VmId& vm) {
+    SimMigration& migration = migrations.at(vm);
+    const bool pulled = migration.stage == Stage::pull;
+    migration.sent += migration.remaining;
+    migration.remaining = 0;
+    if (!pulled) migration.downtime = to_ms(time.now() - migration.stopped);
+    SimDomain& target = hosts.at(migration.to).domains.at(vm);
+    const bool by_user = hosts.at(migration.from).domains.at(vm).reason == "user";
+    target.persistent = true;
+    if (!pulled) note_damage(migration);
+    if (target.state != DomainState::paused) target.state = by_user ? DomainState::paused : DomainState::running;
+    target.reason = by_user ? "user" : "migrated";
+    MigrationProgress last = report(migration);
+    last.status = MigrationStatus::completed;
+    target.completed = last;
+    const auto waiters = std::move(migration.waiters);
+    const std::string from = migration.from;
+    const std::string to = migration.to;
+    if (migration.break_timer) time.cancel(*migration.break_timer);
+    hosts.at(from).outgoing.erase(vm);
+    hosts.at(to).incoming.erase(vm);
+    migrations.erase(vm);
+    emit_domain(to, vm, DriverEvent::Kind::domain_changed, "resumed: migrated");
+    emit_domain(from, vm, DriverEvent::Kind::job_completed, "migration completed");
+    emit_domain(from, vm, DriverEvent::Kind::domain_changed, "stopped: migrated");
+    remove_domain(from, vm, "undefined: removed");
+    for (const auto& done : waiters) done({});
+    share_links(from, to);
+}
+
+}  // namespace ballast::drivers::simulated

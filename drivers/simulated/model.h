@@ -1,0 +1,97 @@
+#pragma once
+// What a simulated cluster is made of: plain values, no behaviour. Tests and `ballastd --simulate` fill the parameters;
+// the State's own book-keeping is in state.h.
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/host.h"
+#include "core/units.h"
+#include "core/vm.h"
+#include "drivers/types.h"
+
+namespace ballast::drivers::simulated {
+
+/// What the guest does with its memory, and how it answers ACPI. Belongs to the VM: it moves with it.
+struct GuestLoad {
+    std::optional<Bytes> touched = {};  ///< non-zero RAM, what a migration must send; none: half of the memory
+    Bytes working_set = {};             ///< what the load writes to again and again
+    BytesPerSecond dirty_rate = {};     ///< how fast it writes, in bytes of pages
+    bool answers_acpi = true;
+    Milliseconds shutdown_time{500};
+};
+
+/// How long things take. Zero: at once, so that tests need not move the clock for what they are not about.
+struct Timing {
+    Milliseconds call{0};                 ///< of each driver call
+    Milliseconds migration_setup{200};    ///< the target's QEMU starts
+    Milliseconds device_state{2};         ///< the part of a downtime that no bandwidth shortens
+    Milliseconds broken_stream{1'000};    ///< until QEMU notices a hard cut in the pull phase
+    Milliseconds peer_keepalive{30'000};  ///< until libvirt gives a peer up: a cut push phase fails then
+    Milliseconds silent_stream{900'000};  ///< until TCP gives a silently dropped stream up
+};
+
+/// A pool on one host. Pools with one `store` are one storage (a shared pool); without, it is the host's own, whatever
+/// its path says (SAFETY.md 9).
+struct PoolModel {
+    std::string name = "default";
+    std::string path = "/var/lib/libvirt/images";
+    std::string type = "dir";
+    std::string store;
+    Bytes capacity = gibibytes(100);
+};
+
+struct HostModel {
+    std::string name;
+    HostFacts facts;  ///< empty fields are filled with those of a common server
+    std::vector<PoolModel> pools{PoolModel{}};
+    BytesPerSecond link{1'250'000'000};  ///< of its network card, in each direction
+};
+
+/// A calls' kind, for faults.
+enum class Call : std::uint8_t {
+    read_facts,
+    list_domains,
+    read_domain,
+    define,
+    undefine,
+    start,
+    shutdown,
+    reboot,
+    destroy,
+    stamp,
+    open_console,
+    sweep,
+    migrate,
+    progress,
+    completed,
+    abort,
+    start_post_copy,
+    pause_post_copy,
+    set_downtime_limit,
+    set_bandwidth,
+    resume,
+    suspend,
+    probe_peer,
+    set_balloon,
+    list_pools,
+    list_volumes,
+    read_volume,
+    create_volume,
+    upload,
+    read_head,
+    delete_volume,
+    refresh,
+};
+
+/// Whether an injected error comes instead of the call's effect or hides an effect that was made (outcome unknown).
+enum class When : std::uint8_t { before_effect, after_effect };
+
+/// Hard: the interface is down, QEMU notices soon. Silent: packets vanish and TCP waits.
+enum class Cut : std::uint8_t { none, hard, silent };
+
+}  // namespace ballast::drivers::simulated

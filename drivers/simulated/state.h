@@ -1,0 +1,251 @@
+#pragma once
+// Everything a World holds, and what happens to it: domains, storage, migrations. Internal to the simulated driver.
+// Thread rule: World's mutex guards it; what leaves it (events, ends of calls) goes into the outbox, which World
+// delivers without the mutex.
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/clock.h"
+#include "drivers/driver.h"
+#include "drivers/simulated/model.h"
+#include "drivers/simulated/precopy.h"
+#include "drivers/simulated/virtual_time.h"
+
+namespace ballast::drivers::simulated {
+
+/// A call that somebody awaits. It ends once; later ends are ignored.
+class PendingBase {
+  public:
+    virtual ~PendingBase() = default;
+    virtual void end(Error error) = 0;
+};
+
+/// One open HostDriver.
+struct Session {
+    HostTarget target;
+    EventSink sink;
+    std::string host;
+    std::atomic<LinkState> link = LinkState::connecting;  ///< atomics: read without World's mutex
+    std::atomic<bool> closed = false;
+    std::set<VmId> overdue;  ///< domains with a call past its deadline
+    int overdue_calls = 0;
+    std::vector<std::weak_ptr<PendingBase>> pending;
+};
+
+struct SimDomain {
+    VmId id;
+    std::string name;
+    VmSpec config;
+    std::optional<VmSpec> live;  ///< what the running QEMU was started with
+    std::optional<Stamp> stamp;
+    Accelerator accelerator = Accelerator::auto_;
+    bool persistent = true;
+    bool autostart = false;
+    DomainState state = DomainState::shut_off;
+    std::string reason = "unknown";
+    Bytes balloon;
+    std::vector<std::string> bound_by;
+    std::map<std::string, std::string> disk_stores;  ///< path -> store when the QEMU opened it
+    Instant started{};
+    std::optional<MigrationProgress> completed;
+};
+
+struct SimVolume {
+    std::string name;
+    std::string format;
+    Bytes capacity;
+    Bytes allocation;
+    std::string backing_path;
+    std::string head;  ///< the first MiB of the content
+};
+
+/// What several pools may share.
+struct SimStore {
+    Bytes capacity;
+    Bytes foreign;  ///< used by somebody else
+    std::map<std::string, SimVolume> volumes;
+    [[nodiscard]] Bytes available() const;
+};
+
+struct SimPool {
+    PoolModel model;
+    std::set<std::string>
+        known;  ///< files that this host's libvirtd has seen: its own, and the others' after a refresh
+};
+
+struct Fault {
+    Call call;
+    Error error;
+    When when;
+};
+
+struct SimHost {
+    HostModel model;
+    bool reachable = true;  ///< by Ballast
+    bool crashed = false;
+    bool hung = false;
+    bool drops_events = false;
+    std::map<VmId, SimDomain> domains;
+    std::unordered_map<std::string, VmId> names;
+    std::map<std::string, SimPool> pools;
+    std::vector<std::weak_ptr<Session>> sessions;
+    std::deque<Fault> faults;
+    std::vector<std::function<void()>> parked;  ///< acts of a hung host
+    std::set<VmId> outgoing;
+    std::set<VmId> incoming;
+};
+
+enum class Stage : std::uint8_t { setup, push, stop, pull, paused };
+
+/// A migration on its way. The bytes flow at `rate` since `settled`.
+struct SimMigration {
+    VmId vm;
+    std::string from;
+    std::string to;
+    MigrationRequest request;
+    Stage stage = Stage::setup;
+    Instant begun{};
+    Instant stopped{};  ///< the source's vCPUs, when the downtime began
+    Instant settled{};
+    Instant round_begun{};
+    double total = 0;
+    double sent = 0;
+    double remaining = 0;  ///< of the round, the stop phase or the pull
+    double rate = 0;
+    double pulled = 0;
+    double goal_left = 0;  ///< of the round, until the bitmap is read again
+    double throttle = 0;   ///< auto-converge: share of vCPU time taken away
+    double previous_dirty = 0;
+    int round = 0;
+    std::int64_t requests = 0;
+    std::optional<Milliseconds> downtime;
+    std::optional<VirtualTime::Timer> timer;
+    std::optional<VirtualTime::Timer> break_timer;
+    std::vector<std::function<void(Result<void>)>> waiters;
+};
+
+struct SimLink {
+    std::optional<BytesPerSecond> bandwidth;
+    Cut cut = Cut::none;
+};
+
+class State {
+  public:
+    explicit State(std::uint64_t seed, Instant start);
+
+    // Hosts, events, calls (state.cpp).
+    [[nodiscard]] SimHost* find_host(const std::string& name);
+    void emit(const SimHost& host, DriverEvent event);
+    void emit_domain(const std::string& host, const VmId& vm, DriverEvent::Kind kind, std::string detail);
+    void set_session_link(const std::shared_ptr<Session>& session, LinkState link, const std::string& detail);
+    void set_link(const SimHost& host, LinkState link, const std::string& detail);
+    [[nodiscard]] GuestLoad load_of(const VmId& vm) const;
+    [[nodiscard]] Result<SimDomain*> domain(const std::string& host, const VmId& vm);
+    [[nodiscard]] SimLink& link_between(const std::string& a, const std::string& b);
+
+    // Domains (domains.cpp).
+    Result<HostFacts> read_facts(const std::string& host);
+    Result<std::vector<DomainView>> list_domains(const std::string& host);
+    Result<DomainView> read_domain(const std::string& host, const VmId& vm);
+    Result<void> define(const std::string& host, const DomainDefinition& definition);
+    Result<void> undefine(const std::string& host, const VmId& vm);
+    Result<void> start(const std::string& host, const VmId& vm);
+    Result<void> shutdown(const std::string& host, const VmId& vm);
+    Result<void> reboot(const std::string& host, const VmId& vm);
+    Result<void> destroy(const std::string& host, const VmId& vm);
+    Result<void> stamp(const std::string& host, const VmId& vm, const Stamp& stamp);
+    Result<void> suspend(const std::string& host, const VmId& vm);
+    Result<void> resume(const std::string& host, const VmId& vm);
+    Result<void> set_balloon(const std::string& host, const VmId& vm, Bytes target);
+    Result<HostStats> sweep(const std::string& host);
+    /// The QEMU process ends; a transient domain goes with it.
+    void end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left);
+    void remove_domain(const std::string& host, const VmId& vm, const std::string& detail);
+
+    // Storage (storage.cpp).
+    Result<std::vector<PoolView>> list_pools(const std::string& host);
+    Result<std::vector<VolumeView>> list_volumes(const std::string& host, const std::string& pool);
+    Result<VolumeView> read_volume(const std::string& host, const std::string& pool, const std::string& name);
+    Result<VolumeView> create_volume(const std::string& host, const NewVolume& volume);
+    Result<void> check_upload(const std::string& host, const std::string& pool, const std::string& name, Bytes size);
+    Result<void> upload(const std::string& host, const std::string& pool, const std::string& name, Bytes size,
+                        std::string head);
+    Result<std::string> read_head(const std::string& host, const std::string& pool, const std::string& name,
+                                  Bytes size);
+    Result<void> delete_volume(const std::string& host, const std::string& pool, const std::string& name);
+    Result<void> refresh(const std::string& host, const std::string& pool);
+    /// The store behind a path on a host; nullptr: the path is in no pool.
+    [[nodiscard]] SimStore* store_of(const SimHost& host, const std::string& path, std::string* name, std::string* key);
+
+    // Migration (migration.cpp, migration_breaks.cpp).
+    void migrate(const std::string& host, const MigrationRequest& request, std::function<void(Result<void>)> done);
+    Result<MigrationProgress> progress(const std::string& host, const VmId& vm);
+    Result<MigrationProgress> completed(const std::string& host, const VmId& vm);
+    Result<void> abort(const std::string& host, const VmId& vm);
+    Result<void> start_post_copy(const std::string& host, const VmId& vm);
+    Result<void> pause_post_copy(const std::string& host, const VmId& vm);
+    Result<void> set_downtime_limit(const std::string& host, const VmId& vm, Milliseconds limit);
+    Result<void> set_bandwidth(const std::string& host, const VmId& vm, BytesPerSecond bandwidth, bool post_copy);
+    Result<std::vector<PairCheck>> probe_peer(const std::string& host, const std::string& peer_uri);
+    /// Bandwidth is shared anew among the migrations that touch either host.
+    void share_links(const std::string& a, const std::string& b);
+    void link_changed(const std::string& a, const std::string& b);
+    /// A QEMU of the VM is gone on one side: what becomes of the other.
+    void qemu_gone(const std::string& host, const VmId& vm);
+
+    VirtualTime time;
+    Timing timing;
+    std::mt19937_64 random;
+    std::unordered_map<std::string, SimHost> hosts;
+    std::map<std::string, SimStore> stores;
+    std::map<std::pair<std::string, std::string>, SimLink> links;
+    std::unordered_map<VmId, GuestLoad> loads;
+    GuestLoad common_load;
+    std::map<VmId, SimMigration> migrations;
+    std::vector<std::string> damage;  ///< guests that went on with another disk's bytes
+    std::deque<std::move_only_function<void()>> outbox;
+
+  private:
+    Result<void> check_migration(const SimHost& host, const MigrationRequest& request, std::string* target);
+    Result<void> check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain, bool allow_unsafe);
+    Result<void> resume_migration(const std::string& host, const MigrationRequest& request,
+                                  const std::function<void(Result<void>)>& done);
+    void begin_stream(const VmId& vm);
+    void settle(SimMigration& migration);
+    void schedule(SimMigration& migration);
+    void phase_over(const VmId& vm);
+    void round_over(SimMigration& migration);
+    void begin_round(SimMigration& migration, double dirty);
+    void throttle(SimMigration& migration, double dirty);
+    void stop_source(SimMigration& migration);
+    void switch_over(SimMigration& migration);
+    void hand_over(SimMigration& migration, DomainState target_state, const std::string& reason);
+    void finish(const VmId& vm);
+    void fail_push(const VmId& vm, const Error& error, MigrationStatus status);
+    void break_pull(SimMigration& migration, const std::string& reason);
+    void answer(SimMigration& migration, const Result<void>& result);
+    void note_damage(const SimMigration& migration);
+    [[nodiscard]] double line_rate(const SimMigration& migration);
+    [[nodiscard]] double rate_of(const SimMigration& migration);
+    [[nodiscard]] Dirtying dirtying(const SimMigration& migration) const;
+    [[nodiscard]] MigrationProgress report(const SimMigration& migration);
+    [[nodiscard]] Result<SimMigration*> outgoing(const std::string& host, const VmId& vm);
+};
+
+/// "sim://h1/system" -> "h1".
+[[nodiscard]] Result<std::string> parse_uri(std::string_view uri);
+[[nodiscard]] DomainView view_of(const SimDomain& domain);
+/// The text of the definition, for people and for "did anything change".
+[[nodiscard]] std::string text_of(const SimDomain& domain);
+
+}  // namespace ballast::drivers::simulated
