@@ -19,6 +19,12 @@ class HostRegistry {
     /// The connection of a host that can be asked now. Errors: not_found, unavailable (names the host, its state, since
     /// when, and why).
     [[nodiscard]] virtual Result<std::shared_ptr<drivers::HostDriver>> reachable(const HostId& host) const = 0;
+    /// Every event of every host, on the loop, until the returned handle is dropped (rounds and ends of migrations, for
+    /// those who watch them).
+    [[nodiscard]] virtual std::shared_ptr<void> subscribe(std::function<void(const drivers::DriverEvent&)> listener) {
+        static_cast<void>(listener);
+        return nullptr;
+    }
 };
 
 /// Looks at one VM on the hosts now and writes what is true: jobs call it after an act so that the inventory does not
