@@ -23,7 +23,8 @@ Result<void> name_targets(VmSpec& spec) {
     std::set<std::string> taken;
     for (std::size_t i = 0; i < spec.disks.size(); ++i) {
         const std::string& target = spec.disks[i].target;
-        if (!target.empty() && !taken.insert(target).second) return fail(Code::invalid_argument, "disks[{}].target: '{}' is given twice", i, target);
+        if (!target.empty() && !taken.insert(target).second)
+            return fail(Code::invalid_argument, "disks[{}].target: '{}' is given twice", i, target);
     }
     for (auto& disk : spec.disks) {
         if (disk.target.empty()) disk.target = next_target(taken, disk.bus);
@@ -35,11 +36,14 @@ Result<void> name_targets(VmSpec& spec) {
 Result<void> apply_image(const Snapshot& snapshot, VmSpec& spec, DiskSpec& disk) {
     BALLAST_TRY(const auto image, find_image(snapshot, disk.image));
     if (image->state != VolumeState::ready)
-        return fail(Code::failed_precondition, "image {} is not ready yet; wait for its import to end (`ballast image show {}`)", image->name, image->name);
+        return fail(Code::failed_precondition,
+                    "image {} is not ready yet; wait for its import to end (`ballast image show {}`)", image->name,
+                    image->name);
     disk.image = image->id.str();
     if (disk.size.count() == 0) disk.size = image->capacity;
     if (disk.size < image->capacity)
-        return fail(Code::invalid_argument, "disk {} of {} is smaller than its image {} of {}; give at least that", disk.target, disk.size, image->name, image->capacity);
+        return fail(Code::invalid_argument, "disk {} of {} is smaller than its image {} of {}; give at least that",
+                    disk.target, disk.size, image->name, image->capacity);
     if (spec.boot.kernel.empty() && !image->boot.kernel.empty()) {
         const std::string cmdline = spec.boot.cmdline;
         spec.boot = image->boot;
@@ -48,7 +52,8 @@ Result<void> apply_image(const Snapshot& snapshot, VmSpec& spec, DiskSpec& disk)
     return {};
 }
 
-/// "pc-q35-7.2" -> 7002; 0 for other types. Deprecated and symbolic names ("q35") have no version and do not survive a migration.
+/// "pc-q35-7.2" -> 7002; 0 for other types. Deprecated and symbolic names ("q35") have no version and do not survive a
+/// migration.
 int q35_version(std::string_view machine) {
     constexpr std::string_view prefix = "pc-q35-";
     if (!machine.starts_with(prefix)) return 0;
@@ -67,8 +72,10 @@ std::string common_machine(const Snapshot& snapshot) {
     snapshot.hosts.for_each([&](const Host& host) {
         if (!host.managed || host.facts.machine_types.empty()) return;
         std::set<std::string> own(host.facts.machine_types.begin(), host.facts.machine_types.end());
-        if (common) std::erase_if(*common, [&](const std::string& type) { return !own.contains(type); });
-        else common = std::move(own);
+        if (common)
+            std::erase_if(*common, [&](const std::string& type) { return !own.contains(type); });
+        else
+            common = std::move(own);
     });
     std::string best;
     for (const auto& type : common.value_or(std::set<std::string>{}))
@@ -84,20 +91,28 @@ std::uint64_t big_endian(std::string_view bytes, std::size_t offset, std::size_t
 
 Result<ImageInspection> inspect_qcow2(std::string_view head) {
     constexpr std::size_t header_v3 = 104;
-    if (head.size() < header_v3) return fail(Code::invalid_argument, "the file ends within its qcow2 header; it is truncated");
+    if (head.size() < header_v3)
+        return fail(Code::invalid_argument, "the file ends within its qcow2 header; it is truncated");
     const std::uint64_t version = big_endian(head, 4, 4);
-    if (version != 2 && version != 3) return fail(Code::invalid_argument, "qcow2 version {} is not known; versions 2 and 3 are", version);
+    if (version != 2 && version != 3)
+        return fail(Code::invalid_argument, "qcow2 version {} is not known; versions 2 and 3 are", version);
     if (big_endian(head, 8, 8) != 0)
-        return fail(Code::invalid_argument, "the qcow2 file has a backing file, which would be read from the host; flatten it first (`qemu-img convert -O qcow2`)");
+        return fail(Code::invalid_argument,
+                    "the qcow2 file has a backing file, which would be read from the host; flatten it first (`qemu-img "
+                    "convert -O qcow2`)");
     constexpr std::uint64_t external_data = 1U << 2U;
     if (version == 3 && (big_endian(head, 72, 8) & external_data) != 0)
-        return fail(Code::invalid_argument, "the qcow2 file keeps its data in another file; convert it into one file first (`qemu-img convert -O qcow2`)");
+        return fail(Code::invalid_argument,
+                    "the qcow2 file keeps its data in another file; convert it into one file first (`qemu-img convert "
+                    "-O qcow2`)");
     return ImageInspection{ImageFormat::qcow2, Bytes(static_cast<std::int64_t>(big_endian(head, 24, 8)))};
 }
 
 /// A boot sector or GPT, an ISO 9660 volume, or an ext file system: what a raw image begins with.
 bool looks_like_raw_disk(std::string_view head) {
-    const auto has = [&](std::size_t offset, std::string_view bytes) { return head.size() >= offset + bytes.size() && head.substr(offset, bytes.size()) == bytes; };
+    const auto has = [&](std::size_t offset, std::string_view bytes) {
+        return head.size() >= offset + bytes.size() && head.substr(offset, bytes.size()) == bytes;
+    };
     return has(510, "\x55\xAA") || has(512, "EFI PART") || has(32769, "CD001") || has(1080, "\x53\xEF");
 }
 
@@ -142,8 +157,12 @@ Result<ImageInspection> inspect_image(std::string_view head, Bytes file_size) {
     if (head.starts_with(qcow2_magic)) return inspect_qcow2(head);
     if (file_size.count() == 0) return fail(Code::invalid_argument, "the file is empty, so it is not an image");
     if (!looks_like_raw_disk(head))
-        return fail(Code::invalid_argument, "the file is not an image: it has neither a qcow2 header nor a boot sector, partition table or file system");
-    if (file_size.count() % 512 != 0) return fail(Code::invalid_argument, "the file has {} bytes, no multiple of 512, so it is not a raw disk image", file_size.count());
+        return fail(Code::invalid_argument,
+                    "the file is not an image: it has neither a qcow2 header nor a boot sector, partition table or "
+                    "file system");
+    if (file_size.count() % 512 != 0)
+        return fail(Code::invalid_argument, "the file has {} bytes, no multiple of 512, so it is not a raw disk image",
+                    file_size.count());
     return ImageInspection{ImageFormat::raw, file_size};
 }
 
@@ -158,7 +177,8 @@ std::vector<std::string> users_of(const Snapshot& snapshot, std::string_view pat
     });
     snapshot.volumes.for_each([&](const Volume& volume) {
         const Image* image = volume.image.empty() ? nullptr : snapshot.images.find(volume.image);
-        if (image != nullptr && image->path == path) users.push_back(fmt::format("volume {} (its backing file)", volume.name));
+        if (image != nullptr && image->path == path)
+            users.push_back(fmt::format("volume {} (its backing file)", volume.name));
     });
     std::ranges::sort(users);
     return users;

@@ -1,6 +1,7 @@
 #pragma once
-// Named places at which a test may kill the daemon: after each persisted step of a job. Without BALLAST_CRASH_AT in the environment a crash
-// point costs one comparison. The kill is SIGKILL to ourselves, so nothing is flushed, closed or undone: as if the power went.
+// Named places at which a test may kill the daemon: after each persisted step of a job. Without BALLAST_CRASH_AT in the
+// environment a crash point costs one comparison. The kill is SIGKILL to ourselves, so nothing is flushed, closed or
+// undone: as if the power went.
 
 #include <string_view>
 

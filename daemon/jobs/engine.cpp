@@ -16,26 +16,35 @@ namespace {
 
 JobError describe(const Error& error) {
     JobError described{.code = std::string(name_of(error.code())), .message = error.message(), .causes = {}};
-    for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause()) described.causes.push_back(cause->message());
+    for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
+        described.causes.push_back(cause->message());
     return described;
 }
 
 /// The state that a VM has by its owner's definition once no job works on it.
 VmState settled_state(const Vm& vm) {
-    const auto own = std::ranges::find_if(vm.definitions, [&](const Definition& definition) { return vm.host && definition.host == *vm.host; });
+    const auto own = std::ranges::find_if(
+        vm.definitions, [&](const Definition& definition) { return vm.host && definition.host == *vm.host; });
     if (own == vm.definitions.end()) return vm.state;
     switch (own->state) {
-        case DomainState::shut_off: return VmState::stopped;
-        case DomainState::running: return VmState::running;
+        case DomainState::shut_off:
+            return VmState::stopped;
+        case DomainState::running:
+            return VmState::running;
         case DomainState::paused:
-        case DomainState::suspended: return VmState::paused;
-        case DomainState::shutting_down: return VmState::stopping;
-        case DomainState::crashed: return VmState::crashed;
+        case DomainState::suspended:
+            return VmState::paused;
+        case DomainState::shutting_down:
+            return VmState::stopping;
+        case DomainState::crashed:
+            return VmState::crashed;
         case DomainState::incoming:
         case DomainState::postcopy_source:
         case DomainState::postcopy_target:
-        case DomainState::postcopy_failed: return VmState::migrating;
-        case DomainState::unknown: return VmState::unknown;
+        case DomainState::postcopy_failed:
+            return VmState::migrating;
+        case DomainState::unknown:
+            return VmState::unknown;
     }
     std::unreachable();
 }
@@ -57,16 +66,22 @@ Result<void> end_job(store::Transaction& transaction, const JobId& id, const Res
     if (found == nullptr) return fail(Code::internal, "job {} is not in the store", id);
     Job job = *found;
     job.finished = transaction.now();
-    if (outcome) job.result = JsonText{dump(*outcome)};
-    else job.error = describe(outcome.error());
-    if (outcome) job.state = JobState::succeeded;
-    else job.state = outcome.error().code() == Code::cancelled ? JobState::cancelled : JobState::failed;
+    if (outcome)
+        job.result = JsonText{dump(*outcome)};
+    else
+        job.error = describe(outcome.error());
+    if (outcome)
+        job.state = JobState::succeeded;
+    else
+        job.state = outcome.error().code() == Code::cancelled ? JobState::cancelled : JobState::failed;
     if (const Claim* claim = transaction.snapshot().claims.find(ClaimId(id.str())); claim != nullptr)
-        transaction.erase(claim->id, {"claim.released", fmt::format("{} of {} releases its claim", job.kind, job.subject)});
+        transaction.erase(claim->id,
+                          {"claim.released", fmt::format("{} of {} releases its claim", job.kind, job.subject)});
     let_go_of_vm(transaction, job);
     const std::string_view word = outcome ? "succeeded" : (job.state == JobState::cancelled ? "cancelled" : "failed");
-    const std::string message = outcome ? fmt::format("{} of {} succeeded", job.kind, job.subject)
-                                        : fmt::format("{} of {} {}: {}", job.kind, job.subject, word, outcome.error().chain());
+    const std::string message =
+        outcome ? fmt::format("{} of {} succeeded", job.kind, job.subject)
+                : fmt::format("{} of {} {}: {}", job.kind, job.subject, word, outcome.error().chain());
     transaction.put(std::move(job), {fmt::format("job.{}", word), message});
     return {};
 }
@@ -91,12 +106,14 @@ Result<void> begin_job(store::Transaction& transaction, const JobId& id) {
 
 }  // namespace
 
-Engine::Engine(Services services) : services_(std::move(services)), commits_(std::make_shared<Signal>(services_.executor)) {}
+Engine::Engine(Services services)
+    : services_(std::move(services)), commits_(std::make_shared<Signal>(services_.executor)) {}
 
 void Engine::start() {
-    subscription_ = services_.store->subscribe(services_.executor, [weak = weak_from_this()](const std::vector<Event>& events) {
-        if (const auto self = weak.lock()) self->on_commit(events);
-    });
+    subscription_ =
+        services_.store->subscribe(services_.executor, [weak = weak_from_this()](const std::vector<Event>& events) {
+            if (const auto self = weak.lock()) self->on_commit(events);
+        });
     dispatch();
 }
 
@@ -146,7 +163,8 @@ boost::asio::awaitable<void> Engine::work(RunPtr run) {
     const auto row = run->row();
     Result<Json> outcome = fail(Code::cancelled, "cancelled before it began");
     if (!(row->state == JobState::queued && row->cancel_requested)) {
-        const Result<void> begun = co_await run->commit([id = run->id()](store::Transaction& transaction) { return begin_job(transaction, id); });
+        const Result<void> begun = co_await run->commit(
+            [id = run->id()](store::Transaction& transaction) { return begin_job(transaction, id); });
         crash_point(row->kind + ".begin");
         const Handler* handler = find_handler(row->kind);
         if (!begun) {
@@ -164,16 +182,23 @@ boost::asio::awaitable<void> Engine::finish(RunPtr run, Result<Json> outcome) {
     const auto row = run->row();
     if (!run->vm().empty() && run->snapshot()->vms.find(run->vm()) != nullptr) {
         const Result<void> observed = co_await services_.observer->observe(run->vm(), run->id());
-        if (!observed) spdlog::debug("job={} vm={} could not be observed at its end: {}", run->id().str(), run->vm().str(), observed.error().message());
+        if (!observed)
+            spdlog::debug("job={} vm={} could not be observed at its end: {}", run->id().str(), run->vm().str(),
+                          observed.error().message());
     }
-    const Result<void> ended =
-        co_await run->commit([id = run->id(), outcome](store::Transaction& transaction) { return end_job(transaction, id, outcome); });
-    if (!outcome) spdlog::error("job={} vm={} {} failed: {}", run->id().str(), run->vm().str(), row->kind, outcome.error().chain());
-    if (!ended) spdlog::error("job={} its end could not be stored, it is taken up again at the next start: {}", run->id().str(), ended.error().chain());
+    const Result<void> ended = co_await run->commit(
+        [id = run->id(), outcome](store::Transaction& transaction) { return end_job(transaction, id, outcome); });
+    if (!outcome)
+        spdlog::error("job={} vm={} {} failed: {}", run->id().str(), run->vm().str(), row->kind,
+                      outcome.error().chain());
+    if (!ended)
+        spdlog::error("job={} its end could not be stored, it is taken up again at the next start: {}", run->id().str(),
+                      ended.error().chain());
     crash_point(row->kind + ".end");
     services_.progress->forget(run->id());
     running_.erase(run->id());
-    if (const auto busy = busy_vms_.find(run->vm()); busy != busy_vms_.end() && busy->second == run->id()) busy_vms_.erase(busy);
+    if (const auto busy = busy_vms_.find(run->vm()); busy != busy_vms_.end() && busy->second == run->id())
+        busy_vms_.erase(busy);
     dispatch();
 }
 

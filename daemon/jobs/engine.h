@@ -1,7 +1,7 @@
 #pragma once
-// The engine runs queued jobs: one at a time per VM, in the order they were asked for, as many at once as the settings allow. It decides
-// nothing about a VM; the handlers do. At the start it takes up every job that a former daemon left running: same handler, same journal.
-// Thread rule: loop thread only.
+// The engine runs queued jobs: one at a time per VM, in the order they were asked for, as many at once as the settings
+// allow. It decides nothing about a VM; the handlers do. At the start it takes up every job that a former daemon left
+// running: same handler, same journal. Thread rule: loop thread only.
 
 #include <map>
 #include <memory>

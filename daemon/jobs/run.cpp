@@ -18,22 +18,28 @@ const JobStep* find_step(const Job& job, std::string_view name) {
 
 std::string_view suffix_of(StepState state) {
     switch (state) {
-        case StepState::intended: return "intended";
-        case StepState::done: return "done";
-        case StepState::undone: return "undone";
-        case StepState::failed: return "failed";
+        case StepState::intended:
+            return "intended";
+        case StepState::done:
+            return "done";
+        case StepState::undone:
+            return "undone";
+        case StepState::failed:
+            return "failed";
     }
     std::unreachable();
 }
 
 /// Writes the step's new state into the job's row.
-Result<void> put_step(store::Transaction& transaction, const JobId& id, const std::string& name, StepState state, const std::string& detail) {
+Result<void> put_step(store::Transaction& transaction, const JobId& id, const std::string& name, StepState state,
+                      const std::string& detail) {
     const Job* found = transaction.snapshot().jobs.find(id);
     if (found == nullptr) return fail(Code::internal, "job {} is not in the store", id);
     Job job = *found;
     auto at = std::ranges::find(job.steps, name, &JobStep::name);
     if (at == job.steps.end()) {
-        job.steps.push_back({.name = name, .state = state, .intended_at = transaction.now(), .ended_at = {}, .detail = detail});
+        job.steps.push_back(
+            {.name = name, .state = state, .intended_at = transaction.now(), .ended_at = {}, .detail = detail});
         at = std::prev(job.steps.end());
     }
     at->state = state;
@@ -46,7 +52,9 @@ Result<void> put_step(store::Transaction& transaction, const JobId& id, const st
 
 }  // namespace
 
-bool outcome_is_unknown(const Error& error) { return error.code() == Code::deadline_exceeded || error.code() == Code::unavailable; }
+bool outcome_is_unknown(const Error& error) {
+    return error.code() == Code::deadline_exceeded || error.code() == Code::unavailable;
+}
 
 Run::Run(Services services, std::shared_ptr<Signal> commits, const Job& job)
     : services_(std::move(services)),
@@ -71,10 +79,11 @@ Task<> Run::commit(store::Change change) {
 }
 
 Task<> Run::mark(std::string name, StepState state, std::string detail, store::Change change) {
-    BALLAST_CO_CHECK(co_await commit([id = id_, name, state, detail, change](store::Transaction& transaction) -> Result<void> {
-        if (change) BALLAST_CHECK(change(transaction));
-        return put_step(transaction, id, name, state, detail);
-    }));
+    BALLAST_CO_CHECK(
+        co_await commit([id = id_, name, state, detail, change](store::Transaction& transaction) -> Result<void> {
+            if (change) BALLAST_CHECK(change(transaction));
+            return put_step(transaction, id, name, state, detail);
+        }));
     crash_point(fmt::format("{}.{}.{}", kind_, name, suffix_of(state)));
     co_return Result<void>{};
 }
@@ -127,7 +136,9 @@ Task<std::shared_ptr<drivers::HostDriver>> Run::host(HostId host) {
         auto driver = services_.hosts->reachable(host);
         if (driver) co_return *driver;
         if (driver.error().code() != Code::unavailable) co_return std::unexpected(driver.error());
-        if (cancel_requested()) co_return std::unexpected(Error(Code::cancelled, "cancelled while the host was away").caused_by(driver.error()));
+        if (cancel_requested())
+            co_return std::unexpected(
+                Error(Code::cancelled, "cancelled while the host was away").caused_by(driver.error()));
         report(0, fmt::format("waits: {}", driver.error().message()));
         BALLAST_CO_CHECK(co_await pause(services_.settings.retry_pause));
     }
@@ -135,6 +146,13 @@ Task<std::shared_ptr<drivers::HostDriver>> Run::host(HostId host) {
 
 Task<> Run::pause(Milliseconds longest) {
     co_await commits_->wait(longest);
+    co_return Result<void>{};
+}
+
+Task<> Run::sleep(Milliseconds duration) {
+    boost::asio::steady_timer timer(services_.executor, duration);
+    boost::system::error_code ignored;
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     co_return Result<void>{};
 }
 

@@ -1,7 +1,8 @@
 #pragma once
-// Run: one job being worked on. It keeps the journal (SAFETY.md 5): a step is committed as `intended` before its act begins and as `done`
-// after it, and an act whose answer was lost is never repeated before the host was asked again. A handler written with `step` can therefore be
-// started again from the top after a crash: steps that are done are passed over, a step that was only intended asks first.
+// Run: one job being worked on. It keeps the journal (SAFETY.md 5): a step is committed as `intended` before its act
+// begins and as `done` after it, and an act whose answer was lost is never repeated before the host was asked again. A
+// handler written with `step` can therefore be started again from the top after a crash: steps that are done are passed
+// over, a step that was only intended asks first.
 //
 // Thread rule: loop thread. Owned by shared_ptr; handlers hold a copy.
 
@@ -42,7 +43,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
     /// Commits a change in the job's name.
     Task<> commit(store::Change change);
-    /// The same, with memo (what recovery needs) and the intent of `step` in the same transaction. Crash point "<kind>.<step>.intended".
+    /// The same, with memo (what recovery needs) and the intent of `step` in the same transaction. Crash point
+    /// "<kind>.<step>.intended".
     Task<> intend(std::string step, std::string detail = {}, store::Change change = {});
     Task<> done(std::string step, std::string detail = {}, store::Change change = {});
     [[nodiscard]] bool is_done(std::string_view step) const;
@@ -51,10 +53,13 @@ class Run : public std::enable_shared_from_this<Run> {
     /// intend, act, done; asks `holds` before an act that may have happened already. Errors: those of the act.
     Task<> step(std::string name, Act act, Holds holds);
 
-    /// The host's connection, waited for while it is away, until the job is asked to stop. Errors: cancelled, not_found.
+    /// The host's connection, waited for while it is away, until the job is asked to stop. Errors: cancelled,
+    /// not_found.
     Task<std::shared_ptr<drivers::HostDriver>> host(HostId host);
     /// Waits for a commit, at most `longest`.
     Task<> pause(Milliseconds longest);
+    /// Waits this long.
+    Task<> sleep(Milliseconds duration);
 
     void report(int percent, std::string text, const Json* data = nullptr);
 

@@ -15,13 +15,13 @@ namespace ballast::jobs {
 
 struct Settings {
     std::string default_pool = "default";
-    std::string upload_folder;                   ///< where the API leaves uploaded files
-    int concurrent_jobs = 32;                    ///< in the whole cluster
-    int outgoing_migrations = 2;                 ///< per host; hard cap 8 (DESIGN.md 2)
+    std::string upload_folder;    ///< where the API leaves uploaded files
+    int concurrent_jobs = 32;     ///< in the whole cluster
+    int outgoing_migrations = 2;  ///< per host; hard cap 8 (DESIGN.md 2)
     int incoming_migrations = 2;
-    std::chrono::minutes evidence_age{60};       ///< how old the proof of a shared pool may be (SAFETY.md 9)
-    Milliseconds retry_pause{500};               ///< before asking a host again whose answer was lost
-    Milliseconds progress_interval{250};         ///< 4 Hz
+    std::chrono::minutes evidence_age{60};  ///< how old the proof of a shared pool may be (SAFETY.md 9)
+    Milliseconds retry_pause{500};          ///< before asking a host again whose answer was lost
+    Milliseconds progress_interval{250};    ///< 4 Hz
     Seconds start_timeout{120};
 };
 

@@ -44,7 +44,7 @@ Holds repeatable() {
 Holds is_active_on(std::shared_ptr<drivers::HostDriver> driver, VmId vm) {
     return [driver, vm]() -> Task<bool> {
         BALLAST_CO_TRY(const auto view, co_await look_at(driver, vm));
-        co_return view && is_active(view->state);
+        co_return view&& is_active(view->state);
     };
 }
 
@@ -57,8 +57,9 @@ Holds is_off_on(std::shared_ptr<drivers::HostDriver> driver, VmId vm) {
 
 Result<HostId> owner_of(const Vm& vm) {
     if (vm.host) return *vm.host;
-    return fail(Code::failed_precondition, "VM {} is not defined on any host ({}); start it on one with `ballast vm start {} --host …`", vm.name, vm.state_reason,
-                vm.name);
+    return fail(Code::failed_precondition,
+                "VM {} is not defined on any host ({}); start it on one with `ballast vm start {} --host …`", vm.name,
+                vm.state_reason, vm.name);
 }
 
 Result<void> go_on(const Run& run) {

@@ -11,7 +11,8 @@ namespace ballast::jobs {
 /// What the host says of the domain, or nothing when it does not know it. Errors: those of the driver but not_found.
 Task<std::optional<drivers::DomainView>> look_at(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 
-/// Ends the domain's QEMU process (if any) and removes its definition (if any). The caller has proven that this copy may be ended.
+/// Ends the domain's QEMU process (if any) and removes its definition (if any). The caller has proven that this copy
+/// may be ended.
 Task<> end_and_undefine(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 
 /// Success where the domain, pool or volume is not there.

@@ -1,5 +1,6 @@
-// image.import and image.delete. An image is usable only when its row says `ready`, which is written after every byte is on the host: the file
-// names hold the image's id, so a half-written file is never found under a name that anything uses.
+// image.import and image.delete. An image is usable only when its row says `ready`, which is written after every byte
+// is on the host: the file names hold the image's id, so a half-written file is never found under a name that anything
+// uses.
 #include <algorithm>
 #include <filesystem>
 
@@ -19,9 +20,9 @@ namespace {
 
 /// One file of the image: what is uploaded, and under which name it lies in the pool.
 struct Part {
-    std::string role;                  ///< disk, kernel, initrd
-    std::string file;                  ///< in the upload folder
-    std::string name;                  ///< in the pool
+    std::string role;  ///< disk, kernel, initrd
+    std::string file;  ///< in the upload folder
+    std::string name;  ///< in the pool
     Bytes size;
 };
 
@@ -32,7 +33,9 @@ struct Plan {
 
 Json to_memo(const Plan& plan) {
     Json parts = Json::array();
-    for (const auto& part : plan.parts) parts.push_back(Json{{"role", part.role}, {"file", part.file}, {"name", part.name}, {"size", part.size.count()}});
+    for (const auto& part : plan.parts)
+        parts.push_back(
+            Json{{"role", part.role}, {"file", part.file}, {"name", part.name}, {"size", part.size.count()}});
     return Json{{"image", plan.image.id.str()}, {"parts", std::move(parts)}};
 }
 
@@ -43,12 +46,17 @@ Result<Plan> from_memo(const Snapshot& snapshot, const std::string& text) {
     plan.image.id = ImageId(memo.value("image", ""));
     if (const Image* image = snapshot.images.find(plan.image.id); image != nullptr) plan.image = *image;
     for (const auto& part : memo.at("parts"))
-        plan.parts.push_back({.role = part.value("role", ""), .file = part.value("file", ""), .name = part.value("name", ""), .size = Bytes(part.value("size", std::int64_t{0}))});
+        plan.parts.push_back({.role = part.value("role", ""),
+                              .file = part.value("file", ""),
+                              .name = part.value("name", ""),
+                              .size = Bytes(part.value("size", std::int64_t{0}))});
     return plan;
 }
 
-/// The host through which the image goes into its pool: asked for, or the first managed one that has the pool and the room.
-Result<HostId> choose_host(const Snapshot& snapshot, const ImageImportParams& params, const std::string& pool_name, Bytes need) {
+/// The host through which the image goes into its pool: asked for, or the first managed one that has the pool and the
+/// room.
+Result<HostId> choose_host(const Snapshot& snapshot, const ImageImportParams& params, const std::string& pool_name,
+                           Bytes need) {
     std::string reasons;
     std::optional<HostId> found;
     auto hosts = snapshot.hosts.rows();
@@ -56,13 +64,19 @@ Result<HostId> choose_host(const Snapshot& snapshot, const ImageImportParams& pa
     for (const auto& host : hosts) {
         if (!params.host.empty() && params.host != host->name && params.host != host->id.str()) continue;
         const Pool* pool = find_pool(snapshot, host->id, pool_name);
-        if (!accepts_work(*host)) reasons += fmt::format("; {} takes no work now", host->name);
-        else if (pool == nullptr || !pool->active) reasons += fmt::format("; {} has no active pool '{}'", host->name, pool_name);
-        else if (pool->available < need) reasons += fmt::format("; pool '{}' on {} has {} free, {} are needed", pool_name, host->name, pool->available, need);
-        else if (!found) found = host->id;
+        if (!accepts_work(*host))
+            reasons += fmt::format("; {} takes no work now", host->name);
+        else if (pool == nullptr || !pool->active)
+            reasons += fmt::format("; {} has no active pool '{}'", host->name, pool_name);
+        else if (pool->available < need)
+            reasons += fmt::format("; pool '{}' on {} has {} free, {} are needed", pool_name, host->name,
+                                   pool->available, need);
+        else if (!found)
+            found = host->id;
     }
     if (found) return *found;
-    return fail(Code::resource_exhausted, "no host can take the image into pool '{}'{}", pool_name, reasons.empty() ? "; no such host" : reasons);
+    return fail(Code::resource_exhausted, "no host can take the image into pool '{}'{}", pool_name,
+                reasons.empty() ? "; no such host" : reasons);
 }
 
 Result<Part> plan_part(const RunPtr& run, std::string role, const std::string& file, const std::string& name) {
@@ -80,7 +94,8 @@ Result<void> plan_disk(const RunPtr& run, const ImageImportParams& params, Plan&
     plan.image.format = inspected.format == storage::ImageFormat::qcow2 ? "qcow2" : "raw";
     plan.image.capacity = inspected.virtual_size;
     plan.image.size = local.size;
-    plan.parts.push_back({.role = "disk", .file = params.disk_file, .name = stem + "." + plan.image.format, .size = local.size});
+    plan.parts.push_back(
+        {.role = "disk", .file = params.disk_file, .name = stem + "." + plan.image.format, .size = local.size});
     return {};
 }
 
@@ -99,7 +114,9 @@ Result<Plan> make_plan(const RunPtr& run, const ImageImportParams& params) {
     if (!params.initrd_file.empty()) {
         BALLAST_TRY(plan.parts.emplace_back(), plan_part(run, "initrd", params.initrd_file, stem + ".initrd"));
     }
-    if (plan.parts.empty()) return fail(Code::invalid_argument, "image {} has neither a disk nor a kernel; upload a file first", params.name);
+    if (plan.parts.empty())
+        return fail(Code::invalid_argument, "image {} has neither a disk nor a kernel; upload a file first",
+                    params.name);
     Bytes need;
     for (const auto& part : plan.parts) need += part.size;
     BALLAST_TRY(plan.image.host, choose_host(*run->snapshot(), params, plan.image.pool, need));
@@ -107,8 +124,11 @@ Result<Plan> make_plan(const RunPtr& run, const ImageImportParams& params) {
 }
 
 Result<void> put_plan(store::Transaction& transaction, const JobId& job, const Plan& plan) {
-    const Image* taken = transaction.snapshot().images.find_if([&](const Image& image) { return image.name == plan.image.name; });
-    if (taken != nullptr) return fail(Code::already_exists, "an image named '{}' exists already; choose another name or delete it", plan.image.name);
+    const Image* taken =
+        transaction.snapshot().images.find_if([&](const Image& image) { return image.name == plan.image.name; });
+    if (taken != nullptr)
+        return fail(Code::already_exists, "an image named '{}' exists already; choose another name or delete it",
+                    plan.image.name);
     BALLAST_CHECK(keep_memo(transaction, job, dump(to_memo(plan))));
     Image image = plan.image;
     image.created = transaction.now();
@@ -130,7 +150,12 @@ Task<Uploaded> upload_part(RunPtr run, std::shared_ptr<drivers::HostDriver> driv
         BALLAST_CO_TRY(const auto path, upload_path(folder, part.file));
         BALLAST_CO_TRY(const HashingSource source, HashingSource::open(path));
         BALLAST_CO_CHECK(co_await driver->storage().delete_volume(pool, part.name));
-        BALLAST_CO_CHECK(co_await driver->storage().create_volume({.pool = pool, .name = part.name, .format = "raw", .capacity = part.size, .backing_path = {}, .backing_format = {}}));
+        BALLAST_CO_CHECK(co_await driver->storage().create_volume({.pool = pool,
+                                                                   .name = part.name,
+                                                                   .format = "raw",
+                                                                   .capacity = part.size,
+                                                                   .backing_path = {},
+                                                                   .backing_format = {}}));
         BALLAST_CO_CHECK(co_await driver->storage().upload(pool, part.name, part.size, source.source()));
         uploaded->sha256 = source.sha256();
         co_return Result<void>{};
@@ -154,7 +179,9 @@ Task<Json> import(RunPtr run) {
     if (!run->is_done("plan")) {
         BALLAST_CO_TRY(const auto params, parse_as<ImageImportParams>(run->params(), ""));
         BALLAST_CO_TRY(const auto plan, make_plan(run, params));
-        BALLAST_CO_CHECK(co_await run->done("plan", {}, [run, plan](store::Transaction& transaction) { return put_plan(transaction, run->id(), plan); }));
+        BALLAST_CO_CHECK(co_await run->done("plan", {}, [run, plan](store::Transaction& transaction) {
+            return put_plan(transaction, run->id(), plan);
+        }));
     }
     BALLAST_CO_TRY(const auto plan, from_memo(*run->snapshot(), run->row()->memo.text));
     BALLAST_CO_TRY(const auto driver, co_await run->host(plan.image.host));
@@ -162,7 +189,8 @@ Task<Json> import(RunPtr run) {
     int number = 0;
     for (const auto& part : plan.parts) {
         BALLAST_CO_CHECK(go_on(*run));
-        run->report(100 * number++ / static_cast<int>(plan.parts.size()), fmt::format("uploading the {} ({})", part.role, part.size));
+        run->report(100 * number++ / static_cast<int>(plan.parts.size()),
+                    fmt::format("uploading the {} ({})", part.role, part.size));
         BALLAST_CO_TRY(const auto uploaded, co_await upload_part(run, driver, image.pool, part));
         fill_in(image, part.role, uploaded);
     }
@@ -177,7 +205,8 @@ Task<Json> import(RunPtr run) {
 void remove_uploads(const RunPtr& run, const Plan& plan) {
     for (const auto& part : plan.parts) {
         std::error_code ignored;
-        if (const auto path = upload_path(run->services().settings.upload_folder, part.file)) std::filesystem::remove(*path, ignored);
+        if (const auto path = upload_path(run->services().settings.upload_folder, part.file))
+            std::filesystem::remove(*path, ignored);
     }
 }
 
@@ -186,11 +215,13 @@ Task<> undo_import(RunPtr run) {
     const bool planned = run->snapshot()->images.find(plan.image.id) != nullptr;
     if (planned) {
         BALLAST_CO_TRY(const auto driver, co_await wait_for_host_to_undo(run, plan.image.host));
-        for (const auto& part : plan.parts) BALLAST_CO_CHECK(co_await driver->storage().delete_volume(plan.image.pool, part.name));
+        for (const auto& part : plan.parts)
+            BALLAST_CO_CHECK(co_await driver->storage().delete_volume(plan.image.pool, part.name));
     }
     remove_uploads(run, plan);
     co_return co_await run->done("undo", {}, [id = plan.image.id](store::Transaction& transaction) -> Result<void> {
-        if (transaction.snapshot().images.find(id) != nullptr) transaction.erase(id, {"image.import_failed", "the import was taken back"});
+        if (transaction.snapshot().images.find(id) != nullptr)
+            transaction.erase(id, {"image.import_failed", "the import was taken back"});
         return {};
     });
 }
@@ -216,8 +247,11 @@ namespace {
 Result<void> mark_deleting(store::Transaction& transaction, const ImageId& id) {
     const Image* found = transaction.snapshot().images.find(id);
     if (found == nullptr) return fail(Code::not_found, "image {} is gone", id);
-    const Volume* child = transaction.snapshot().volumes.find_if([&](const Volume& volume) { return volume.image == id; });
-    if (child != nullptr) return fail(Code::failed_precondition, "image {} is the backing file of volume {}; delete that first", found->name, child->name);
+    const Volume* child =
+        transaction.snapshot().volumes.find_if([&](const Volume& volume) { return volume.image == id; });
+    if (child != nullptr)
+        return fail(Code::failed_precondition, "image {} is the backing file of volume {}; delete that first",
+                    found->name, child->name);
     Image image = *found;
     image.state = VolumeState::deleting;
     transaction.put(std::move(image), {"image.deleting", "the image is being deleted"});
@@ -240,8 +274,10 @@ Task<Json> delete_image(RunPtr run) {
     if (!image) co_return Json{{"removed", Json::array()}};
     BALLAST_CO_TRY(const auto driver, co_await run->host(image->host));
     if (!run->is_done("plan")) {
-        for (const auto& path : paths_of(*image)) BALLAST_CO_CHECK(co_await check_removable(run, image->pool, path, {}));
-        BALLAST_CO_CHECK(co_await run->done("plan", {}, [id](store::Transaction& transaction) { return mark_deleting(transaction, id); }));
+        for (const auto& path : paths_of(*image))
+            BALLAST_CO_CHECK(co_await check_removable(run, image->pool, path, {}));
+        BALLAST_CO_CHECK(co_await run->done(
+            "plan", {}, [id](store::Transaction& transaction) { return mark_deleting(transaction, id); }));
     }
     for (const auto& path : paths_of(*image)) {
         const std::string name = path.substr(path.rfind('/') + 1);
@@ -249,7 +285,8 @@ Task<Json> delete_image(RunPtr run) {
         BALLAST_CO_CHECK(co_await run->step("volume:" + name, act, repeatable()));
     }
     BALLAST_CO_CHECK(co_await run->done("forget", {}, [id](store::Transaction& transaction) -> Result<void> {
-        if (transaction.snapshot().images.find(id) != nullptr) transaction.erase(id, {"image.deleted", "the image is deleted"});
+        if (transaction.snapshot().images.find(id) != nullptr)
+            transaction.erase(id, {"image.deleted", "the image is deleted"});
         return {};
     }));
     co_return Json{{"removed", paths_of(*image)}};

@@ -38,7 +38,8 @@ Result<HashingSource> HashingSource::open(const std::string& path) {
     state->path = path;
     state->file.open(path, std::ios::binary);
     if (!state->file) return fail(Code::not_found, "the uploaded file {} is not there; upload it again", path);
-    if (EVP_DigestInit_ex(state->hash.get(), EVP_sha256(), nullptr) != 1) return fail(Code::internal, "SHA-256 is not available");
+    if (EVP_DigestInit_ex(state->hash.get(), EVP_sha256(), nullptr) != 1)
+        return fail(Code::internal, "SHA-256 is not available");
     return HashingSource(std::move(state));
 }
 

@@ -12,7 +12,7 @@ namespace ballast::jobs {
 
 struct LocalFile {
     Bytes size;
-    std::string head;                  ///< the first 64 KiB
+    std::string head;  ///< the first 64 KiB
 };
 
 /// Errors: not_found (it was uploaded before a clean-up, or never).

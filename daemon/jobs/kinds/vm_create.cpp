@@ -1,5 +1,5 @@
-// vm.create: place and claim in one transaction, then volumes, definition, start. A failure takes everything back that was made; a crash goes
-// on where the journal stopped, forwards or backwards.
+// vm.create: place and claim in one transaction, then volumes, definition, start. A failure takes everything back that
+// was made; a crash goes on where the journal stopped, forwards or backwards.
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -20,10 +20,13 @@ std::vector<std::shared_ptr<const Volume>> volumes_of(const Snapshot& snapshot, 
     return volumes;
 }
 
-/// Puts the resolved spec, the volumes to be and the claim, provided the host still has the room (the plan gate of DESIGN.md 2).
-Result<void> claim_place(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host, VmSpec spec) {
+/// Puts the resolved spec, the volumes to be and the claim, provided the host still has the room (the plan gate of
+/// DESIGN.md 2).
+Result<void> claim_place(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host,
+                         VmSpec spec) {
     BALLAST_TRY(Vm vm, vm_of(transaction, id));
-    const scheduler::PlacementRequest request{.spec = spec, .vm = id, .only = {}, .exclude = {}, .for_migration = false, .from = {}};
+    const scheduler::PlacementRequest request{
+        .spec = spec, .vm = id, .only = {}, .exclude = {}, .for_migration = false, .from = {}};
     BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), host, request));
     auto volumes = storage::plan_volumes(transaction.snapshot(), vm, spec, transaction.ids(), transaction.now());
     const std::string where = host_name(transaction.snapshot(), host);
@@ -45,15 +48,18 @@ Task<> place(RunPtr run) {
     if (run->is_done("place")) co_return Result<void>{};
     BALLAST_CO_TRY(const auto params, parse_as<VmCreateParams>(run->params(), ""));
     const auto snapshot = run->snapshot();
-    BALLAST_CO_TRY(const VmSpec spec, storage::resolve_spec(*snapshot, params.spec, run->services().settings.default_pool));
-    scheduler::PlacementRequest request{.spec = spec, .vm = run->vm(), .only = {}, .exclude = {}, .for_migration = false, .from = {}};
+    BALLAST_CO_TRY(const VmSpec spec,
+                   storage::resolve_spec(*snapshot, params.spec, run->services().settings.default_pool));
+    scheduler::PlacementRequest request{
+        .spec = spec, .vm = run->vm(), .only = {}, .exclude = {}, .for_migration = false, .from = {}};
     if (!params.host.empty()) {
         BALLAST_CO_TRY(const auto host, find_host(*snapshot, params.host));
         request.only = host->id;
     }
-    co_return co_await claim_best_host(run, request, params.name, "place", [run, spec](store::Transaction& transaction, const HostId& host) {
-        return claim_place(transaction, run->id(), run->vm(), host, spec);
-    });
+    co_return co_await claim_best_host(run, request, params.name, "place",
+                                       [run, spec](store::Transaction& transaction, const HostId& host) {
+                                           return claim_place(transaction, run->id(), run->vm(), host, spec);
+                                       });
 }
 
 drivers::NewVolume new_volume(const Snapshot& snapshot, const Volume& volume) {
@@ -92,7 +98,9 @@ Task<> make_volume(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, std:
     };
     BALLAST_CO_CHECK(co_await run->step("volume:" + volume->name, act, repeatable()));
     BALLAST_CO_TRY(const auto view, co_await driver->storage().read_volume(wanted.pool, wanted.name));
-    co_return co_await run->commit([id = volume->id, path = view.path](store::Transaction& transaction) { return note_volume(transaction, id, path); });
+    co_return co_await run->commit([id = volume->id, path = view.path](store::Transaction& transaction) {
+        return note_volume(transaction, id, path);
+    });
 }
 
 Task<> define(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host) {
@@ -147,9 +155,12 @@ Task<> undo(RunPtr run, std::string reason) {
     if (vm != nullptr && vm->host && snapshot->hosts.find(*vm->host) != nullptr) {
         BALLAST_CO_TRY(const auto driver, co_await wait_for_host_to_undo(run, *vm->host));
         BALLAST_CO_CHECK(co_await end_and_undefine(driver, run->vm()));
-        for (const auto& volume : volumes_of(*snapshot, run->vm())) BALLAST_CO_CHECK(co_await driver->storage().delete_volume(volume->pool, volume->name));
+        for (const auto& volume : volumes_of(*snapshot, run->vm()))
+            BALLAST_CO_CHECK(co_await driver->storage().delete_volume(volume->pool, volume->name));
     }
-    co_return co_await run->done("undo", {}, [id = run->vm(), reason](store::Transaction& transaction) { return forget(transaction, id, reason); });
+    co_return co_await run->done("undo", {}, [id = run->vm(), reason](store::Transaction& transaction) {
+        return forget(transaction, id, reason);
+    });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// vm.delete: nothing goes that anything else needs (SAFETY.md 10). What is to be removed is written down first, so that a crash removes the
-// rest and no more.
+// vm.delete: nothing goes that anything else needs (SAFETY.md 10). What is to be removed is written down first, so that
+// a crash removes the rest and no more.
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -15,7 +15,7 @@ namespace {
 
 /// A volume to be removed with the VM.
 struct Doomed {
-    VolumeId volume;        ///< empty: no row (a disk of an adopted VM)
+    VolumeId volume;  ///< empty: no row (a disk of an adopted VM)
     std::string pool;
     std::string name;
     std::string path;
@@ -37,11 +37,14 @@ Result<Doomed> named_disk(const Snapshot& snapshot, const Vm& vm, const HostId& 
     const std::string folder = disk->path.substr(0, slash);
     const Pool* pool = snapshot.pools.find_if([&](const Pool& row) { return row.host == host && row.path == folder; });
     if (slash == std::string::npos || pool == nullptr)
-        return fail(Code::failed_precondition, "disk {} of VM {} ({}) lies in no storage pool of its host, so Ballast does not remove it", target, vm.name, disk->path);
+        return fail(Code::failed_precondition,
+                    "disk {} of VM {} ({}) lies in no storage pool of its host, so Ballast does not remove it", target,
+                    vm.name, disk->path);
     return Doomed{.volume = {}, .pool = pool->name, .name = disk->path.substr(slash + 1), .path = disk->path};
 }
 
-Result<std::vector<Doomed>> what_goes(const Snapshot& snapshot, const Vm& vm, const HostId& host, const VmDeleteParams& params) {
+Result<std::vector<Doomed>> what_goes(const Snapshot& snapshot, const Vm& vm, const HostId& host,
+                                      const VmDeleteParams& params) {
     std::vector<Doomed> doomed;
     if (!params.keep_disks && vm.created_by_ballast) doomed = own_volumes(snapshot, vm.id);
     for (const auto& target : params.disks) {
@@ -54,7 +57,9 @@ Result<std::vector<Doomed>> what_goes(const Snapshot& snapshot, const Vm& vm, co
 
 Json names_of(const std::vector<Doomed>& doomed) {
     Json names = Json::array();
-    for (const auto& volume : doomed) names.push_back(Json{{"volume", volume.volume.str()}, {"pool", volume.pool}, {"name", volume.name}, {"path", volume.path}});
+    for (const auto& volume : doomed)
+        names.push_back(
+            Json{{"volume", volume.volume.str()}, {"pool", volume.pool}, {"name", volume.name}, {"path", volume.path}});
     return names;
 }
 
@@ -62,14 +67,18 @@ Result<std::vector<Doomed>> from_memo(const std::string& text) {
     BALLAST_TRY(const Json memo, parse_json(text));
     std::vector<Doomed> doomed;
     for (const auto& entry : memo.at("volumes"))
-        doomed.push_back({.volume = VolumeId(entry.value("volume", "")), .pool = entry.value("pool", ""), .name = entry.value("name", ""), .path = entry.value("path", "")});
+        doomed.push_back({.volume = VolumeId(entry.value("volume", "")),
+                          .pool = entry.value("pool", ""),
+                          .name = entry.value("name", ""),
+                          .path = entry.value("path", "")});
     return doomed;
 }
 
 Result<void> mark_deleting(store::Transaction& transaction, const RunPtr& run, const std::vector<Doomed>& doomed) {
     BALLAST_CHECK(keep_memo(transaction, run->id(), dump(Json{{"volumes", names_of(doomed)}})));
     BALLAST_TRY(Vm vm, vm_of(transaction, run->vm()));
-    set_state(transaction, std::move(vm), VmState::deleting, fmt::format("being deleted with {} volume(s)", doomed.size()), "vm.deleting");
+    set_state(transaction, std::move(vm), VmState::deleting,
+              fmt::format("being deleted with {} volume(s)", doomed.size()), "vm.deleting");
     return {};
 }
 
@@ -80,13 +89,17 @@ Task<> check_and_plan(RunPtr run, HostId host, std::shared_ptr<drivers::HostDriv
     const auto vm = snapshot->vms.find_ptr(run->vm());
     BALLAST_CO_TRY(const auto view, co_await look_at(driver, run->vm()));
     if (view && is_active(view->state) && !params.force)
-        co_return fail(Code::failed_precondition, "VM {} runs on {}; shut it down first, or delete it with --force", vm->name, host_name(*snapshot, host));
+        co_return fail(Code::failed_precondition, "VM {} runs on {}; shut it down first, or delete it with --force",
+                       vm->name, host_name(*snapshot, host));
     if (view && !view->bound_by.empty())
-        co_return fail(Code::failed_precondition, "VM {} still has {} on {}; remove that first", vm->name, fmt::join(view->bound_by, ", "), host_name(*snapshot, host));
+        co_return fail(Code::failed_precondition, "VM {} still has {} on {}; remove that first", vm->name,
+                       fmt::join(view->bound_by, ", "), host_name(*snapshot, host));
     BALLAST_CO_TRY(const auto doomed, what_goes(*snapshot, *vm, host, params));
-    for (const auto& volume : doomed) BALLAST_CO_CHECK(co_await check_removable(run, volume.pool, volume.path, run->vm()));
-    co_return co_await run->done("plan", fmt::format("{} volume(s)", doomed.size()),
-                                 [run, doomed](store::Transaction& transaction) { return mark_deleting(transaction, run, doomed); });
+    for (const auto& volume : doomed)
+        BALLAST_CO_CHECK(co_await check_removable(run, volume.pool, volume.path, run->vm()));
+    co_return co_await run->done(
+        "plan", fmt::format("{} volume(s)", doomed.size()),
+        [run, doomed](store::Transaction& transaction) { return mark_deleting(transaction, run, doomed); });
 }
 
 Task<> remove_volumes(RunPtr run, std::shared_ptr<drivers::HostDriver> driver) {
@@ -116,7 +129,8 @@ Result<void> forget(store::Transaction& transaction, const VmId& vm, const std::
 
 /// A VM that no host defines (missing, or released by confirm-dead): only its rows go.
 Task<Json> delete_without_host(RunPtr run) {
-    BALLAST_CO_CHECK(co_await run->done("forget", {}, [id = run->vm()](store::Transaction& transaction) { return forget(transaction, id, {}); }));
+    BALLAST_CO_CHECK(co_await run->done(
+        "forget", {}, [id = run->vm()](store::Transaction& transaction) { return forget(transaction, id, {}); }));
     co_return Json{{"removed", Json::array()}};
 }
 
@@ -136,7 +150,9 @@ Task<Json> delete_vm(RunPtr run) {
     run->report(60, "removing volumes");
     BALLAST_CO_CHECK(co_await remove_volumes(run, driver));
     BALLAST_CO_TRY(const auto doomed, from_memo(run->row()->memo.text));
-    BALLAST_CO_CHECK(co_await run->done("forget", {}, [id = run->vm(), doomed](store::Transaction& transaction) { return forget(transaction, id, doomed); }));
+    BALLAST_CO_CHECK(co_await run->done("forget", {}, [id = run->vm(), doomed](store::Transaction& transaction) {
+        return forget(transaction, id, doomed);
+    }));
     co_return Json{{"removed", names_of(doomed)}};
 }
 

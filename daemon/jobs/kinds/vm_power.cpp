@@ -10,13 +10,16 @@
 namespace ballast::jobs {
 namespace {
 
-Json on_host(const Run& run, const HostId& host) { return Json{{"vm", run.vm().str()}, {"host", host_name(*run.snapshot(), host)}}; }
+Json on_host(const Run& run, const HostId& host) {
+    return Json{{"vm", run.vm().str()}, {"host", host_name(*run.snapshot(), host)}};
+}
 
 scheduler::PlacementRequest request_for(const Vm& vm, const HostId& host) {
     return {.spec = vm.spec, .vm = vm.id, .only = host, .exclude = {}, .for_migration = false, .from = {}};
 }
 
-/// Room on the host for a VM that is to start there, and the state `starting`, in one transaction. A new owner raises the epoch (SAFETY.md 7).
+/// Room on the host for a VM that is to start there, and the state `starting`, in one transaction. A new owner raises
+/// the epoch (SAFETY.md 7).
 Result<void> claim_start(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host) {
     BALLAST_TRY(Vm vm, vm_of(transaction, id));
     const scheduler::PlacementRequest request = request_for(vm, host);
@@ -38,9 +41,11 @@ Task<> leave_old_host(RunPtr run, HostId old) {
     BALLAST_CO_TRY(const auto driver, run->services().hosts->reachable(old));
     BALLAST_CO_TRY(const auto view, co_await look_at(driver, run->vm()));
     if (!view) co_return Result<void>{};
-    if (is_active(view->state)) co_return fail(Code::failed_precondition, "VM {} runs on {}; migrate it instead", view->name, host->name);
+    if (is_active(view->state))
+        co_return fail(Code::failed_precondition, "VM {} runs on {}; migrate it instead", view->name, host->name);
     if (!view->bound_by.empty())
-        co_return fail(Code::failed_precondition, "VM {} is bound to {} by {}; resolve that first", view->name, host->name, fmt::join(view->bound_by, ", "));
+        co_return fail(Code::failed_precondition, "VM {} is bound to {} by {}; resolve that first", view->name,
+                       host->name, fmt::join(view->bound_by, ", "));
     const Act act = [run, driver]() -> Task<> {
         const Result<void> removed = co_await driver->compute().undefine(run->vm());
         co_return absent_is_fine(removed);
@@ -56,7 +61,8 @@ Task<> define_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId
     };
     if (!view) co_return co_await run->step("define", act, repeatable());
     const auto snapshot = run->snapshot();
-    const drivers::Stamp stamp{.cluster = snapshot->cluster, .owner = host, .epoch = snapshot->vms.find(run->vm())->epoch};
+    const drivers::Stamp stamp{
+        .cluster = snapshot->cluster, .owner = host, .epoch = snapshot->vms.find(run->vm())->epoch};
     if (view->stamp == stamp && !view->autostart) co_return Result<void>{};
     const Act mark = [run, driver, stamp]() { return driver->compute().stamp(run->vm(), stamp); };
     co_return co_await run->step("stamp", mark, repeatable());
@@ -65,7 +71,8 @@ Task<> define_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId
 /// Refuses what only a look at the VM shows.
 Result<void> check_startable(const Vm& vm) {
     if (vm.state == VmState::running || vm.state == VmState::paused)
-        return fail(Code::failed_precondition, "VM {} is {} already", vm.name, vm.state == VmState::running ? "running" : "paused");
+        return fail(Code::failed_precondition, "VM {} is {} already", vm.name,
+                    vm.state == VmState::running ? "running" : "paused");
     return {};
 }
 
@@ -85,10 +92,11 @@ Task<> claim_for_start(RunPtr run) {
     BALLAST_CO_TRY(const HostId host, wanted_host(*snapshot, *vm, params.host));
     BALLAST_CO_TRY(const auto driver, run->services().hosts->reachable(host));
     const Json memo{{"old_host", vm->host ? vm->host->str() : ""}};
-    co_return co_await run->done("claim", fmt::format("on {}", host_name(*snapshot, host)), [run, host, memo](store::Transaction& transaction) -> Result<void> {
-        BALLAST_CHECK(keep_memo(transaction, run->id(), dump(memo)));
-        return claim_start(transaction, run->id(), run->vm(), host);
-    });
+    co_return co_await run->done("claim", fmt::format("on {}", host_name(*snapshot, host)),
+                                 [run, host, memo](store::Transaction& transaction) -> Result<void> {
+                                     BALLAST_CHECK(keep_memo(transaction, run->id(), dump(memo)));
+                                     return claim_start(transaction, run->id(), run->vm(), host);
+                                 });
 }
 
 HostId old_host(const Run& run) {
@@ -173,8 +181,10 @@ Task<Json> shut_down_vm(RunPtr run) {
     const Timestamp asked = run->row()->started.value_or(run->services().clock->now());
     BALLAST_CO_TRY(const bool off, co_await wait_until_off(run, at.driver, asked + params.timeout));
     if (!off && !params.force)
-        co_return fail(Code::deadline_exceeded, "VM {} did not shut down within {}; it still runs. `--force` ends it, `ballast vm destroy` does so at once",
-                       run->row()->subject, to_string(Milliseconds(params.timeout)));
+        co_return fail(
+            Code::deadline_exceeded,
+            "VM {} did not shut down within {}; it still runs. `--force` ends it, `ballast vm destroy` does so at once",
+            run->row()->subject, to_string(Milliseconds(params.timeout)));
     if (!off) BALLAST_CO_CHECK(co_await destroy_on(run, at.driver));
     Json result = on_host(*run, at.host);
     result["forced"] = !off;
@@ -183,8 +193,11 @@ Task<Json> shut_down_vm(RunPtr run) {
 
 Task<Json> reboot_vm(RunPtr run) {
     BALLAST_CO_TRY(const Running at, co_await find_running(run));
-    if (!at.active) co_return fail(Code::failed_precondition, "VM {} does not run; start it with `ballast vm start {}`", run->row()->subject, run->row()->subject);
-    if (run->is_intended("reboot")) co_return on_host(*run, at.host);  // asked before a restart of the daemon: a second reboot is worse than none
+    if (!at.active)
+        co_return fail(Code::failed_precondition, "VM {} does not run; start it with `ballast vm start {}`",
+                       run->row()->subject, run->row()->subject);
+    if (run->is_intended("reboot"))
+        co_return on_host(*run, at.host);  // asked before a restart of the daemon: a second reboot is worse than none
     const Act act = [run, at]() { return at.driver->compute().reboot(run->vm()); };
     BALLAST_CO_CHECK(co_await run->step("reboot", act, repeatable()));
     co_return on_host(*run, at.host);

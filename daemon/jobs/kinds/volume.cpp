@@ -11,24 +11,42 @@
 namespace ballast::jobs {
 namespace {
 
-Result<Volume> plan_volume(const Snapshot& snapshot, const VolumeCreateParams& params, const std::string& default_pool, IdSource& ids) {
+Result<Volume> plan_volume(const Snapshot& snapshot, const VolumeCreateParams& params, const std::string& default_pool,
+                           IdSource& ids) {
     BALLAST_CHECK(check_name("volume", params.name));
-    if (params.format != "qcow2" && params.format != "raw") return fail(Code::invalid_argument, "format: unknown value '{}'; use qcow2 or raw", params.format);
-    if (params.capacity < mebibytes(1)) return fail(Code::invalid_argument, "capacity: {} is below the smallest volume of 1 MiB", params.capacity);
+    if (params.format != "qcow2" && params.format != "raw")
+        return fail(Code::invalid_argument, "format: unknown value '{}'; use qcow2 or raw", params.format);
+    if (params.capacity < mebibytes(1))
+        return fail(Code::invalid_argument, "capacity: {} is below the smallest volume of 1 MiB", params.capacity);
     BALLAST_TRY(const auto host, find_host(snapshot, params.host));
-    if (!accepts_work(*host)) return fail(Code::failed_precondition, "host {} takes no work now ({})", host->name, host->state_reason);
-    Volume volume{.id = VolumeId(ids.uuid()), .name = params.name, .pool = params.pool.empty() ? default_pool : params.pool, .host = host->id, .path = {}, .format = params.format,
-                  .capacity = params.capacity, .image = {}, .vm = {}, .state = VolumeState::creating, .created = {}, .revision = 0};
+    if (!accepts_work(*host))
+        return fail(Code::failed_precondition, "host {} takes no work now ({})", host->name, host->state_reason);
+    Volume volume{.id = VolumeId(ids.uuid()),
+                  .name = params.name,
+                  .pool = params.pool.empty() ? default_pool : params.pool,
+                  .host = host->id,
+                  .path = {},
+                  .format = params.format,
+                  .capacity = params.capacity,
+                  .image = {},
+                  .vm = {},
+                  .state = VolumeState::creating,
+                  .created = {},
+                  .revision = 0};
     const Pool* pool = find_pool(snapshot, host->id, volume.pool);
-    if (pool == nullptr || !pool->active) return fail(Code::failed_precondition, "host {} has no active pool '{}'", host->name, volume.pool);
+    if (pool == nullptr || !pool->active)
+        return fail(Code::failed_precondition, "host {} has no active pool '{}'", host->name, volume.pool);
     if (params.format == "raw" && pool->available < params.capacity)
-        return fail(Code::resource_exhausted, "pool '{}' on {} has {} free, {} are needed", volume.pool, host->name, pool->available, params.capacity);
+        return fail(Code::resource_exhausted, "pool '{}' on {} has {} free, {} are needed", volume.pool, host->name,
+                    pool->available, params.capacity);
     return volume;
 }
 
 Result<void> put_volume(store::Transaction& transaction, const JobId& job, Volume volume) {
-    const Volume* taken = transaction.snapshot().volumes.find_if([&](const Volume& row) { return row.pool == volume.pool && row.name == volume.name; });
-    if (taken != nullptr) return fail(Code::already_exists, "pool '{}' has a volume named '{}' already", volume.pool, volume.name);
+    const Volume* taken = transaction.snapshot().volumes.find_if(
+        [&](const Volume& row) { return row.pool == volume.pool && row.name == volume.name; });
+    if (taken != nullptr)
+        return fail(Code::already_exists, "pool '{}' has a volume named '{}' already", volume.pool, volume.name);
     BALLAST_CHECK(keep_memo(transaction, job, dump(Json{{"volume", volume.id.str()}})));
     volume.created = transaction.now();
     const std::string message = fmt::format("volume {} is being made", volume.name);
@@ -45,7 +63,10 @@ std::shared_ptr<const Volume> planned(const RunPtr& run) {
 /// An absent volume, or refused: a file of that name that is not ours must not be overwritten.
 Task<> refuse_foreign(std::shared_ptr<drivers::HostDriver> driver, Volume volume) {
     const auto there = co_await driver->storage().read_volume(volume.pool, volume.name);
-    if (there) co_return fail(Code::already_exists, "pool '{}' holds a file named '{}' that Ballast did not make; nothing was overwritten", volume.pool, volume.name);
+    if (there)
+        co_return fail(Code::already_exists,
+                       "pool '{}' holds a file named '{}' that Ballast did not make; nothing was overwritten",
+                       volume.pool, volume.name);
     if (there.error().code() == Code::not_found) co_return Result<void>{};
     co_return std::unexpected(there.error());
 }
@@ -53,15 +74,23 @@ Task<> refuse_foreign(std::shared_ptr<drivers::HostDriver> driver, Volume volume
 Task<Json> make(RunPtr run) {
     if (!run->is_done("plan")) {
         BALLAST_CO_TRY(const auto params, parse_as<VolumeCreateParams>(run->params(), ""));
-        BALLAST_CO_TRY(const Volume volume, plan_volume(*run->snapshot(), params, run->services().settings.default_pool, *run->services().ids));
+        BALLAST_CO_TRY(const Volume volume, plan_volume(*run->snapshot(), params, run->services().settings.default_pool,
+                                                        *run->services().ids));
         BALLAST_CO_TRY(const auto driver, co_await run->host(volume.host));
         BALLAST_CO_CHECK(co_await refuse_foreign(driver, volume));
-        BALLAST_CO_CHECK(co_await run->done("plan", {}, [run, volume](store::Transaction& transaction) { return put_volume(transaction, run->id(), volume); }));
+        BALLAST_CO_CHECK(co_await run->done("plan", {}, [run, volume](store::Transaction& transaction) {
+            return put_volume(transaction, run->id(), volume);
+        }));
     }
     const auto volume = planned(run);
     if (!volume) co_return fail(Code::internal, "the volume's row is gone");
     BALLAST_CO_TRY(const auto driver, co_await run->host(volume->host));
-    const drivers::NewVolume wanted{.pool = volume->pool, .name = volume->name, .format = volume->format, .capacity = volume->capacity, .backing_path = {}, .backing_format = {}};
+    const drivers::NewVolume wanted{.pool = volume->pool,
+                                    .name = volume->name,
+                                    .format = volume->format,
+                                    .capacity = volume->capacity,
+                                    .backing_path = {},
+                                    .backing_format = {}};
     const Act act = [driver, wanted]() -> Task<> {
         BALLAST_CO_CHECK(co_await driver->storage().delete_volume(wanted.pool, wanted.name));
         BALLAST_CO_CHECK(co_await driver->storage().create_volume(wanted));
@@ -86,7 +115,8 @@ Task<> undo_create(RunPtr run) {
         BALLAST_CO_CHECK(co_await driver->storage().delete_volume(volume->pool, volume->name));
     }
     co_return co_await run->done("undo", {}, [volume](store::Transaction& transaction) -> Result<void> {
-        if (volume && transaction.snapshot().volumes.find(volume->id) != nullptr) transaction.erase(volume->id, {"volume.create_failed", "the volume was taken back"});
+        if (volume && transaction.snapshot().volumes.find(volume->id) != nullptr)
+            transaction.erase(volume->id, {"volume.create_failed", "the volume was taken back"});
         return {};
     });
 }
@@ -110,13 +140,15 @@ Task<Json> delete_volume(RunPtr run) {
     const auto volume = run->snapshot()->volumes.find_ptr(id);
     if (!volume) co_return Json{{"removed", Json::array()}};
     if (!volume->vm.empty() && run->snapshot()->vms.find(volume->vm) != nullptr)
-        co_return fail(Code::failed_precondition, "volume {} belongs to VM {}; delete the VM instead", volume->name, run->snapshot()->vms.find(volume->vm)->name);
+        co_return fail(Code::failed_precondition, "volume {} belongs to VM {}; delete the VM instead", volume->name,
+                       run->snapshot()->vms.find(volume->vm)->name);
     BALLAST_CO_TRY(const auto driver, co_await run->host(volume->host));
     if (!run->is_intended("delete")) BALLAST_CO_CHECK(co_await check_removable(run, volume->pool, volume->path, {}));
     const Act act = [driver, volume]() { return driver->storage().delete_volume(volume->pool, volume->name); };
     BALLAST_CO_CHECK(co_await run->step("delete", act, repeatable()));
     BALLAST_CO_CHECK(co_await run->done("forget", {}, [volume](store::Transaction& transaction) -> Result<void> {
-        if (transaction.snapshot().volumes.find(volume->id) != nullptr) transaction.erase(volume->id, {"volume.deleted", fmt::format("volume {} is deleted", volume->name)});
+        if (transaction.snapshot().volumes.find(volume->id) != nullptr)
+            transaction.erase(volume->id, {"volume.deleted", fmt::format("volume {} is deleted", volume->name)});
         return {};
     }));
     co_return Json{{"removed", Json::array({volume->path})}};

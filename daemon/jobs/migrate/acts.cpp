@@ -1,0 +1,181 @@
+// What the machine asks for, done on the hosts. An act that fails is no end: the machine asks both hosts again and
+// judges anew.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/try.h"
+#include "daemon/jobs/kinds/common.h"
+#include "daemon/jobs/migrate/move.h"
+#include "daemon/jobs/submit.h"
+#include "migration/preflight.h"
+
+namespace ballast::jobs {
+
+using migration::MigrationAct;
+using migration::MigrationEventKind;
+
+Task<> Move::perform(MigrationAct act) {
+    switch (act) {
+        case MigrationAct::check_pair:
+            co_return co_await check_pair();
+        case MigrationAct::call_migrate:
+            co_return co_await call_migrate(false);
+        case MigrationAct::recover_post_copy:
+            co_return co_await call_migrate(true);
+        case MigrationAct::watch_job:
+            if (!watching_) boost::asio::co_spawn(run_->services().executor, watch(), boost::asio::detached);
+            watching_ = true;
+            co_return Result<void>{};
+        case MigrationAct::start_post_copy:
+            co_return co_await source_->migration().start_post_copy(vm_);
+        case MigrationAct::pause_post_copy:
+            co_return co_await source_->migration().pause_post_copy(vm_);
+        case MigrationAct::abort_job:
+            co_return co_await source_->migration().abort(vm_);
+        case MigrationAct::ask_both_sides: {
+            BALLAST_CO_TRY(auto verdict, co_await assess());
+            run_->report(95, "verifying: " + verdict.reason);
+            const bool undecided =
+                verdict.act == migration::OwnershipAct::ask_again || verdict.act == migration::OwnershipAct::conflict;
+            if (undecided) BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
+            post({.kind = MigrationEventKind::judged, .detail = {}, .round = {}, .verdict = std::move(verdict)});
+            co_return Result<void>{};
+        }
+        case MigrationAct::adopt_target:
+            co_return co_await stamp(true);
+        case MigrationAct::resume_source:
+            co_return co_await source_->migration().resume(vm_);
+        case MigrationAct::end_target_copy:
+            co_return co_await end_and_undefine(target_, vm_);
+        case MigrationAct::end_source_copy:
+            co_return co_await source_->compute().destroy(vm_);
+        case MigrationAct::undefine_source:
+            co_return co_await source_->compute().undefine(vm_);
+        case MigrationAct::restart_from_disk:
+            co_return co_await restart_from_disk();
+        case MigrationAct::alert_operator:
+            co_return co_await alert_operator();
+        case MigrationAct::record_result:
+            co_return co_await record_result();
+        case MigrationAct::release_claim:
+            co_return Result<void>{};  // with the job's end, in one transaction
+    }
+    std::unreachable();
+}
+
+/// The checks once more on the rows of now, and what must be true of the domain itself before the first act on it.
+Task<> Move::check_pair() {
+    const auto snapshot = run_->snapshot();
+    const auto vm = snapshot->vms.find_ptr(vm_);
+    if (!vm) co_return fail(Code::not_found, "VM {} is gone from the inventory", vm_);
+    const Result<void> fine = migration::verdict_of(check_move(*run_, *vm, from_, to_, params_.mode));
+    if (!fine) {
+        post(MigrationEventKind::preflight_refused, fine.error().message());
+        co_return Result<void>{};
+    }
+    const auto view = co_await look_at(source_, vm_);
+    if (!view || !*view || (*view)->state != DomainState::running) {
+        const std::string reason = view ? "the VM does not run on the source" : view.error().message();
+        post(MigrationEventKind::preflight_refused, reason);
+        co_return Result<void>{};
+    }
+    const Result<void> stamped = co_await stamp(false);
+    if (stamped)
+        post(MigrationEventKind::preflight_passed);
+    else
+        post(MigrationEventKind::preflight_refused, stamped.error().chain());
+    co_return Result<void>{};
+}
+
+/// Owner and epoch on the host; libvirt's own autostart flag goes with it (SAFETY.md 7, 8).
+Task<> Move::stamp(bool on_target) {
+    const auto snapshot = run_->snapshot();
+    const Vm* vm = snapshot->vms.find(vm_);
+    if (vm == nullptr) co_return fail(Code::not_found, "VM {} is gone from the inventory", vm_);
+    const drivers::Stamp stamp{.cluster = snapshot->cluster, .owner = on_target ? to_ : from_, .epoch = vm->epoch};
+    co_return co_await (on_target ? target_ : source_)->compute().stamp(vm_, stamp);
+}
+
+Task<> Move::call_migrate(bool resume_post_copy) {
+    const auto snapshot = run_->snapshot();
+    const Host* target = snapshot->hosts.find(to_);
+    const auto vm = snapshot->vms.find_ptr(vm_);
+    if (target == nullptr || !vm) co_return fail(Code::not_found, "VM or target host is gone from the inventory");
+    const auto checks = check_move(*run_, *vm, from_, to_, params_.mode);
+    const std::string& address = target->settings.migration_address;
+    calling_ = true;
+    boost::asio::co_spawn(run_->services().executor,
+                          call({.vm = vm_,
+                                .peer_uri = target->settings.peer_uri,
+                                .migration_uri = address.empty() ? "" : "tcp://" + address,
+                                .mode = params_.mode,
+                                .bandwidth = params_.bandwidth,
+                                .post_copy_bandwidth = {},
+                                .downtime_limit = params_.downtime_limit,
+                                .auto_converge = params_.auto_converge,
+                                .allow_unsafe = migration::disks_are_proven(checks),
+                                .resume_post_copy = resume_post_copy,
+                                .destination_xml = {}}),
+                          boost::asio::detached);
+    co_return Result<void>{};
+}
+
+/// Figures come from the hypervisor; where it has none any more, only what was seen is kept.
+Task<> Move::record_result() {
+    const Result<void> stamped = co_await stamp(true);
+    const auto completed = co_await target_->migration().completed(vm_);
+    BALLAST_CO_CHECK(
+        co_await run_->commit([id = run_->id(), completed](store::Transaction& transaction) -> Result<void> {
+            const Migration* found = transaction.snapshot().migrations.find(id);
+            if (found == nullptr) return fail(Code::internal, "migration {} is not in the store", id);
+            Migration migration = *found;
+            migration.total = migration.finished.value_or(transaction.now()) - migration.started;
+            if (completed && completed->status == drivers::MigrationStatus::completed) {
+                migration.total = completed->elapsed;
+                migration.downtime = completed->downtime;
+                migration.sent = completed->sent;
+            }
+            transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
+            return {};
+        }));
+    co_return stamped;
+}
+
+/// Post-copy that lost one side: what is left of both copies ends, and the VM starts again from its disk (SAFETY.md 4).
+Task<> Move::restart_from_disk() {
+    BALLAST_CO_TRY(const auto there, co_await look_at(target_, vm_));
+    const bool on_target = there && there->persistent;
+    for (const auto& driver : {source_, target_}) {
+        const Result<void> ended = co_await driver->compute().destroy(vm_);
+        const bool was_off = !ended && ended.error().code() == Code::failed_precondition;
+        if (!was_off) BALLAST_CO_CHECK(absent_is_fine(ended));
+    }
+    const Result<void> removed = co_await (on_target ? source_ : target_)->compute().undefine(vm_);
+    BALLAST_CO_CHECK(absent_is_fine(removed));
+    co_return co_await run_->commit(
+        [vm_id = vm_, host = on_target ? to_ : from_](store::Transaction& transaction) -> Result<void> {
+            BALLAST_TRY(Vm vm, vm_of(transaction, vm_id));
+            if (vm.host != host) ++vm.epoch;
+            vm.host = host;
+            set_state(transaction, std::move(vm), VmState::stopped,
+                      "its running state was lost in the move; it restarts from its disk", "vm.running_state_lost");
+            BALLAST_CHECK(submit(
+                transaction, {.kind = "vm.start", .vm = vm_id, .host = host, .subject = {}, .params = JsonText{"{}"}}));
+            return {};
+        });
+}
+
+Task<> Move::alert_operator() {
+    return run_->commit(
+        [id = vm_, job = run_->id(), reason = last_reason_](store::Transaction& transaction) -> Result<void> {
+            BALLAST_TRY(Vm vm, vm_of(transaction, id));
+            const std::string alert = fmt::format("migration {}: {}", job, reason);
+            if (std::ranges::find(vm.alerts, alert) != vm.alerts.end()) return {};
+            vm.alerts.push_back(alert);
+            transaction.put(std::move(vm), {"vm.alert", alert});
+            return {};
+        });
+}
+
+}  // namespace ballast::jobs

@@ -1,0 +1,84 @@
+#pragma once
+// One live migration as its job sees it: the driver of migration/machine.h. The machine says what follows from what was
+// seen; this persists its step (row, memo and intents in one transaction, SAFETY.md 5) and then does the acts. The
+// return of the migrate call is only one more event; who owns the VM is decided by migration/ownership.h alone. Loop
+// thread only. A Move lives as long as its coroutines: they hold it by shared_ptr.
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "daemon/jobs/params.h"
+#include "daemon/jobs/run.h"
+#include "migration/machine.h"
+
+namespace ballast::jobs {
+
+class Move : public std::enable_shared_from_this<Move> {
+  public:
+    /// From the migration row that prepare_move committed. Errors: not_found (a host is gone from the inventory).
+    [[nodiscard]] static Result<std::shared_ptr<Move>> open(RunPtr run);
+
+    /// Until one definite owner is left. The job's result, or why the VM stayed where it was.
+    Task<Json> go();
+
+  private:
+    explicit Move(RunPtr run) : run_(std::move(run)), wake_(run_->services().executor) {}
+
+    // mover.cpp: events in, persisted steps out
+    void post(migration::MigrationEvent event);
+    void post(migration::MigrationEventKind kind, std::string detail = {});
+    Task<> handle(migration::MigrationEvent event);
+    Task<> persist(const migration::Step* step, std::string name);
+    void notice_cancel();
+    [[nodiscard]] std::shared_ptr<const Migration> row() const;
+    [[nodiscard]] migration::MigrationMemo memo() const;
+    [[nodiscard]] Json result() const;
+    [[nodiscard]] Error failure() const;
+
+    // acts.cpp: what the machine asks for
+    Task<> perform(migration::MigrationAct act);
+    Task<> check_pair();
+    Task<> call_migrate(bool resume_post_copy);
+    Task<> stamp(bool on_target);
+    Task<> record_result();
+    Task<> restart_from_disk();
+    Task<> alert_operator();
+
+    // watch.cpp: libvirt's job as events
+    boost::asio::awaitable<void> call(drivers::MigrationRequest request);
+    boost::asio::awaitable<void> watch();
+    Task<> watch_once(int* round, bool* limits_set);
+    void report(const drivers::MigrationProgress& progress);
+    [[nodiscard]] bool is_on_the_way() const;
+
+    // assess.cpp: both hosts, twice in turn
+    Task<migration::Verdict> assess();
+    Task<migration::SideSays> ask(HostId host);
+    Task<migration::SourceSays> ask_source();
+
+    RunPtr run_;
+    Signal wake_;
+    VmId vm_;
+    HostId from_;
+    HostId to_;
+    VmMigrateParams params_;
+    std::shared_ptr<drivers::HostDriver> source_;
+    std::shared_ptr<drivers::HostDriver> target_;
+    std::deque<migration::MigrationEvent> events_;
+    bool calling_ = false;  ///< our migrate call has not returned
+    bool watching_ = false;
+    bool cancel_noticed_ = false;
+    std::optional<Error> call_error_;
+    std::string last_reason_;
+};
+
+/// Preflight, lane, claim, migration row: all that must be true before anything is done. Errors name what stands in the
+/// way and the way out.
+Task<> prepare_move(RunPtr run);
+
+/// The checks of one move on the inventory as it is now.
+[[nodiscard]] std::vector<PairCheck> check_move(const Run& run, const Vm& vm, const HostId& from, const HostId& to,
+                                                MigrationMode mode);
+
+}  // namespace ballast::jobs

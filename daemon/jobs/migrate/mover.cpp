@@ -1,0 +1,172 @@
+#include <algorithm>
+
+#include <boost/describe/enum_to_string.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "core/json_impl.h"
+#include "core/try.h"
+#include "daemon/jobs/kinds/common.h"
+#include "daemon/jobs/migrate/move.h"
+
+namespace ballast {
+
+BALLAST_INSTANTIATE_JSON(migration::MigrationMemo)
+
+}  // namespace ballast
+
+namespace ballast::jobs {
+namespace {
+
+using migration::MigrationAct;
+using migration::MigrationEvent;
+using migration::MigrationEventKind;
+using migration::MigrationMemo;
+using migration::Step;
+
+/// The journal's name for a step: its first act that does something. Watching and asking need no intent.
+std::string journal_name(const std::vector<MigrationAct>& acts) {
+    const auto does_something = [](MigrationAct act) {
+        return act != MigrationAct::watch_job && act != MigrationAct::ask_both_sides &&
+               act != MigrationAct::check_pair && act != MigrationAct::release_claim;
+    };
+    const auto at = std::ranges::find_if(acts, does_something);
+    return at == acts.end() ? "" : boost::describe::enum_to_string(*at, "act");
+}
+
+/// The owner changes together with the machine's step: store first, host afterwards (SAFETY.md 7).
+Result<void> change_owner(store::Transaction& transaction, const VmId& id, const HostId& to) {
+    BALLAST_TRY(Vm vm, vm_of(transaction, id));
+    if (vm.host == to) return {};
+    vm.host = to;
+    ++vm.epoch;
+    const std::string message =
+        fmt::format("{} owns VM {} now (epoch {})", host_name(transaction.snapshot(), to), vm.name, vm.epoch);
+    transaction.put(std::move(vm), {"vm.owner_changed", message});
+    return {};
+}
+
+Result<void> put_step(store::Transaction& transaction, const JobId& job, Step step) {
+    BALLAST_CHECK(keep_memo(transaction, job, to_json_text(step.memo)));
+    if (std::ranges::find(step.acts, MigrationAct::adopt_target) != step.acts.end())
+        BALLAST_CHECK(change_owner(transaction, step.migration.vm, step.migration.to));
+    const bool ended = migration::has_ended(step.migration.phase);
+    if (ended && !step.migration.finished) step.migration.finished = transaction.now();
+    const std::string phase = boost::describe::enum_to_string(step.migration.phase, "unknown");
+    const std::string message =
+        step.migration.phase_reason.empty() ? phase : fmt::format("{}: {}", phase, step.migration.phase_reason);
+    transaction.put(std::move(step.migration), {ended ? "migration." + phase : "migration.phase", message});
+    return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Move>> Move::open(RunPtr run) {
+    const auto row = run->snapshot()->migrations.find_ptr(run->id());
+    if (!row) return fail(Code::internal, "migration {} is not in the store", run->id());
+    std::shared_ptr<Move> move(new Move(run));
+    BALLAST_TRY(move->params_, parse_as<VmMigrateParams>(run->params(), ""));
+    move->vm_ = row->vm;
+    move->from_ = row->from;
+    move->to_ = row->to;
+    move->source_ = run->services().hosts->find(row->from);
+    move->target_ = run->services().hosts->find(row->to);
+    if (!move->source_ || !move->target_)
+        return fail(Code::not_found, "a host of migration {} is gone from the inventory", run->id());
+    return move;
+}
+
+std::shared_ptr<const Migration> Move::row() const {
+    return run_->snapshot()->migrations.find_ptr(run_->id());
+}
+
+MigrationMemo Move::memo() const {
+    auto memo = parse_as<MigrationMemo>(run_->row()->memo.text, "memo");
+    return memo ? *memo : MigrationMemo{};
+}
+
+void Move::post(MigrationEvent event) {
+    events_.push_back(std::move(event));
+    wake_.notify();
+}
+
+void Move::post(MigrationEventKind kind, std::string detail) {
+    post(MigrationEvent{.kind = kind, .detail = std::move(detail), .round = {}, .verdict = {}});
+}
+
+/// A cancel that was asked for becomes one event; the machine says whether it is still possible.
+void Move::notice_cancel() {
+    if (cancel_noticed_ || !run_->cancel_requested()) return;
+    cancel_noticed_ = true;
+    post(MigrationEventKind::cancel_requested, "asked to cancel");
+}
+
+Task<Json> Move::go() {
+    const auto begun = row();
+    post(begun->phase == MigrationPhase::claimed ? MigrationEventKind::begin : MigrationEventKind::restarted);
+    while (!migration::has_ended(row()->phase)) {
+        notice_cancel();
+        if (events_.empty()) {
+            co_await wake_.wait(run_->services().settings.retry_pause);
+            continue;
+        }
+        MigrationEvent event = std::move(events_.front());
+        events_.pop_front();
+        const Result<void> handled = co_await handle(std::move(event));
+        if (!handled) spdlog::warn("job={} vm={} {}", run_->id().str(), vm_.str(), handled.error().chain());
+    }
+    if (row()->phase == MigrationPhase::succeeded) co_return result();
+    co_return std::unexpected(failure());
+}
+
+Task<> Move::handle(MigrationEvent event) {
+    const auto now = row();
+    const MigrationMemo then = memo();
+    BALLAST_CO_TRY(const Step step, migration::next(*now, then, event));
+    const bool changed = step.migration != *now || step.memo != then || !journal_name(step.acts).empty();
+    const std::string name = journal_name(step.acts);
+    last_reason_ = step.migration.phase_reason;
+    if (changed) BALLAST_CO_CHECK(co_await persist(&step, name));
+    Result<void> outcome{};
+    for (const MigrationAct act : step.acts) {
+        const Result<void> performed = co_await perform(act);
+        if (!performed && outcome) outcome = performed;
+    }
+    if (!name.empty()) BALLAST_CO_CHECK(co_await run_->done(name));
+    co_return outcome;
+}
+
+/// `step` is only read before the first suspension.
+Task<> Move::persist(const Step* step, std::string name) {
+    const store::Change change = [id = run_->id(), copy = *step](store::Transaction& transaction) {
+        return put_step(transaction, id, copy);
+    };
+    if (name.empty()) return run_->commit(change);
+    return run_->intend(std::move(name), step->migration.phase_reason, change);
+}
+
+Json Move::result() const {
+    const auto snapshot = run_->snapshot();
+    const auto migration = row();
+    Json result{{"vm", vm_.str()}, {"from", host_name(*snapshot, from_)}, {"to", host_name(*snapshot, to_)}};
+    result["mode"] = boost::describe::enum_to_string(migration->mode, "");
+    if (migration->total) result["total_ms"] = migration->total->count();
+    if (migration->downtime) result["downtime_ms"] = migration->downtime->count();
+    if (migration->sent) result["sent_bytes"] = migration->sent->count();
+    result["rounds"] = migration->rounds.size();
+    return result;
+}
+
+/// What the job answers when the source kept the VM.
+Error Move::failure() const {
+    const auto migration = row();
+    const std::string name = run_->row()->subject;
+    const std::string host = host_name(*run_->snapshot(), from_);
+    if (migration->phase == MigrationPhase::cancelled)
+        return Error(Code::cancelled, fmt::format("the migration of VM {} was cancelled; it stays on {}", name, host));
+    Error failure(Code::failed_precondition, fmt::format("VM {} did not move: {}", name, migration->phase_reason));
+    if (call_error_) return std::move(failure).caused_by(*call_error_);
+    return failure;
+}
+
+}  // namespace ballast::jobs
