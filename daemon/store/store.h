@@ -33,7 +33,7 @@ using Task = boost::asio::awaitable<Result<T>>;
 struct WriteContext {
     std::string actor = "ballast";  ///< token name, "ballast" (the daemon itself) or "outside"
     Origin origin = Origin::ballast;
-    JobId job;  ///< empty: not part of a job
+    JobId job = {};  ///< empty: not part of a job
 };
 
 /// What the event of a change says. Kinds read "<subject>.<past participle>": vm.started, host.unreachable,
@@ -47,8 +47,8 @@ struct EventNote {
 struct RememberedAnswer {
     std::string body_sha256;  ///< of the request: another body under the same key is a conflict
     int status = 0;
-    std::string location;
-    std::string body;
+    std::string location = {};
+    std::string body = {};
 };
 
 /// One durable change of any number of rows, as seen by the function that makes it. Runs on the writer thread: no I/O,
@@ -101,9 +101,9 @@ struct Committed {
 struct EventQuery {
     std::uint64_t after = 0;
     int limit = 1000;
-    std::string subject_kind;  ///< empty: any
-    std::string subject_id;
-    std::string kind_prefix;  ///< "vm." …
+    std::string subject_kind = {};  ///< empty: any
+    std::string subject_id = {};
+    std::string kind_prefix = {};  ///< "vm." …
 };
 
 /// A list in SQL: ids in order, keyset-paged. Column names are checked against the entity's own list.
@@ -113,11 +113,11 @@ struct ListQuery {
         std::string column;
         std::string value;
     };
-    std::vector<Filter> filters;  ///< equality, all of them
+    std::vector<Filter> filters = {};  ///< equality, all of them
     std::string sort = "id";
     bool descending = false;
-    std::string after;  ///< cursor of the last page; empty: from the start
-    int limit = 100;    ///< 1 to 1000
+    std::string after = {};  ///< cursor of the last page; empty: from the start
+    int limit = 100;         ///< 1 to 1000
 };
 
 struct IdPage {
@@ -168,6 +168,8 @@ struct StoreOptions {
     std::string path;  ///< database file; its folder must exist
     Retention retention;
     int readers = 2;
+    std::uint64_t base_every = 10'000;            ///< events between base snapshots, from which `snapshot_at` rebuilds
+    std::chrono::milliseconds probe_every{1000};  ///< how often a full disk is tried again
 };
 
 /// Opens (and, where needed, creates or upgrades after a backup copy) the database. A corrupt database opens read-only

@@ -1,0 +1,25 @@
+#pragma once
+// What is past retention is dropped (SAFETY.md 14), a little at a time. Migrations are kept. Thread rule: the writer
+// thread.
+
+#include <array>
+
+#include "daemon/store/transaction.h"
+
+namespace ballast::store {
+
+/// Drops one portion; the number of rows dropped, 0 when there is nothing left to drop.
+using PruneStep = std::int64_t (*)(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+
+[[nodiscard]] std::int64_t prune_answers(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+/// Finished jobs only.
+[[nodiscard]] std::int64_t prune_jobs(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+/// Everything below the newest base snapshot that is itself past retention: what is kept can be rebuilt.
+[[nodiscard]] std::int64_t prune_bases(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+[[nodiscard]] std::int64_t prune_base_rows(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+[[nodiscard]] std::int64_t prune_events(StoreTransaction& transaction, const Retention& retention, Timestamp now);
+
+inline constexpr std::array prune_steps{PruneStep{prune_answers}, PruneStep{prune_jobs}, PruneStep{prune_bases},
+                                        PruneStep{prune_base_rows}, PruneStep{prune_events}};
+
+}  // namespace ballast::store

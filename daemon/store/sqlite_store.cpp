@@ -1,0 +1,132 @@
+#include "daemon/store/sqlite_store.h"
+
+#include <future>
+
+#include "core/try.h"
+#include "daemon/store/list.h"
+#include "daemon/store/prune.h"
+
+namespace ballast::store {
+namespace {
+
+constexpr std::size_t base_rows_per_item = 500;
+
+}  // namespace
+
+SqliteStore::SqliteStore(StoreOptions options, LockFile lock, Opened opened, std::shared_ptr<const Clock> clock,
+                         std::shared_ptr<IdSource> ids)
+    : lock_(std::move(lock)),
+      options_(std::move(options)),
+      clock_(clock),
+      last_base_(opened.newest_base),
+      readers_(options_.path, std::max(1, options_.readers)),
+      writer_(std::move(opened.connection), std::move(opened.snapshot), std::move(opened.refused), std::move(clock),
+              std::move(ids),
+              WriterOptions{.answers_kept = options_.retention.answers, .probe_every = options_.probe_every}) {
+    writer_.on_publish([this](std::uint64_t seq) { base_if_due(seq); });
+}
+
+Task<Committed> SqliteStore::write(WriteContext context, Change change) {
+    return run(std::move(context), std::move(change));
+}
+
+Task<Committed> SqliteStore::run(WriteContext context, Writer::Work work) {
+    return await_completion<Committed>(
+        [this, context = std::move(context), work = std::move(work)](Writer::Done done) mutable {
+            writer_.enqueue(std::move(context), std::move(work), std::move(done));
+        });
+}
+
+Task<std::vector<Event>> SqliteStore::events(EventQuery query) {
+    return readers_.run<std::vector<Event>>(
+        [query = std::move(query)](Connection& connection) { return read_events(connection, query); });
+}
+
+Task<IdPage> SqliteStore::list(ListQuery query) {
+    return readers_.run<IdPage>(
+        [query = std::move(query)](Connection& connection) { return list_ids(connection, query); });
+}
+
+Task<std::shared_ptr<const Snapshot>> SqliteStore::snapshot_at(std::uint64_t seq) {
+    return readers_.run<std::shared_ptr<const Snapshot>>(
+        [seq](Connection& connection) -> Result<std::shared_ptr<const Snapshot>> {
+            BALLAST_TRY(auto snapshot, rebuild_snapshot(connection, seq));
+            return std::make_shared<const Snapshot>(std::move(snapshot));
+        });
+}
+
+std::unique_ptr<Subscription> SqliteStore::subscribe(boost::asio::any_io_executor executor,
+                                                     std::function<void(const std::vector<Event>&)> listener) {
+    return writer_.subscribers().add(std::move(executor), std::move(listener));
+}
+
+Task<> SqliteStore::prune() {
+    const Timestamp now = clock_->now();
+    for (const PruneStep step : prune_steps) {
+        std::int64_t dropped = 1;
+        while (dropped > 0) {
+            const auto count = std::make_shared<std::int64_t>(0);
+            Writer::Work work = [step, count, now, retention = options_.retention](StoreTransaction& transaction) {
+                *count = step(transaction, retention, now);
+                return Result<void>();
+            };
+            BALLAST_CO_CHECK(co_await run(WriteContext{}, std::move(work)));
+            dropped = *count;
+        }
+    }
+    co_return Result<void>();
+}
+
+void SqliteStore::close() {
+    closing_ = true;
+    housekeeping_.join();
+    writer_.close();
+    readers_.close();
+}
+
+void SqliteStore::base_if_due(std::uint64_t seq) {
+    if (closing_ || seq - last_base_ < options_.base_every) return;
+    last_base_ = seq;
+    boost::asio::post(housekeeping_, [this, snapshot = writer_.published()] { write_base(snapshot); });
+}
+
+/// In small items, so that no write waits long behind a base.
+void SqliteStore::write_base(std::shared_ptr<const Snapshot> snapshot) {
+    const std::uint64_t base = snapshot->seq;
+    const Timestamp now = clock_->now();
+    std::vector<BaseRow> rows;
+    const auto flush = [&] {
+        return write_and_wait([base, part = std::exchange(rows, {})](StoreTransaction& transaction) {
+            write_base_rows(transaction.connection(), base, part);
+            return Result<void>();
+        });
+    };
+    for (const auto& row : base_rows_of(std::move(snapshot))) {
+        if (closing_) return;
+        rows.push_back(row());
+        if (rows.size() >= base_rows_per_item && !flush()) return;
+    }
+    if (!flush()) return;
+    static_cast<void>(write_and_wait([base, now](StoreTransaction& transaction) {
+        finish_base(transaction.connection(), base, now);
+        return Result<void>();
+    }));
+}
+
+bool SqliteStore::write_and_wait(Writer::Work work) {
+    std::promise<bool> written;
+    auto outcome = written.get_future();
+    writer_.enqueue(WriteContext{}, std::move(work),
+                    [&](const Result<Committed>& result) { written.set_value(result.has_value()); });
+    return outcome.get();
+}
+
+Result<std::shared_ptr<Store>> open_store(StoreOptions options, std::shared_ptr<const Clock> clock,
+                                          std::shared_ptr<IdSource> ids) {
+    BALLAST_TRY(LockFile lock, LockFile::acquire(options.path + ".lock"));
+    BALLAST_TRY(Opened opened, open_database(options.path, schema_steps(), clock->now(), *ids));
+    return std::make_shared<SqliteStore>(std::move(options), std::move(lock), std::move(opened), std::move(clock),
+                                         std::move(ids));
+}
+
+}  // namespace ballast::store
