@@ -1,0 +1,150 @@
+// The migration role. Always peer to peer with PERSIST_DEST | UNDEFINE_SOURCE, so that a migration outlives ballastd
+// (SAFETY.md 6). The blocking call runs on a connection of its own; everything that watches or steers it on the control
+// connection. What the blocking call returns is a hint, never the outcome (DESIGN.md 2).
+
+#include <algorithm>
+
+#include "core/try.h"
+#include "drivers/libvirt/error.h"
+#include "drivers/libvirt/lookups.h"
+#include "drivers/libvirt/probe.h"
+#include "drivers/libvirt/progress.h"
+#include "drivers/libvirt/roles.h"
+
+namespace ballast::drivers::libvirt {
+namespace {
+
+constexpr Milliseconds probe_limit{20'000};
+
+/// libvirt takes whole MiB/s; rounding up keeps a small cap from meaning "none".
+unsigned long long mebibytes_per_second(BytesPerSecond rate) {
+    constexpr std::int64_t mebibyte = 1'048'576;
+    return static_cast<unsigned long long>(std::max<std::int64_t>(1, (rate.count() + mebibyte - 1) / mebibyte));
+}
+
+unsigned int flags_of(const MigrationRequest& request) {
+    unsigned int flags =
+        VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_ABORT_ON_ERROR;
+    if (request.mode != MigrationMode::stop_and_copy) flags |= VIR_MIGRATE_LIVE;
+    if (request.mode == MigrationMode::post_copy || request.mode == MigrationMode::hybrid)
+        flags |= VIR_MIGRATE_POSTCOPY;
+    if (request.resume_post_copy) flags |= VIR_MIGRATE_POSTCOPY | VIR_MIGRATE_POSTCOPY_RESUME;
+    if (request.auto_converge) flags |= VIR_MIGRATE_AUTO_CONVERGE;
+    if (request.allow_unsafe) flags |= VIR_MIGRATE_UNSAFE;
+    return flags;
+}
+
+void fill(TypedParams& params, const MigrationRequest& request) {
+    if (!request.migration_uri.empty()) params.add(VIR_MIGRATE_PARAM_URI, request.migration_uri);
+    if (request.bandwidth) params.add(VIR_MIGRATE_PARAM_BANDWIDTH, mebibytes_per_second(*request.bandwidth));
+    if (request.post_copy_bandwidth)
+        params.add(VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY, mebibytes_per_second(*request.post_copy_bandwidth));
+    if (request.destination_xml.empty()) return;
+    params.add(VIR_MIGRATE_PARAM_DEST_XML, request.destination_xml);
+    params.add(VIR_MIGRATE_PARAM_PERSIST_XML, request.destination_xml);
+}
+
+Result<void> write_downtime_limit(virDomainPtr domain, const VmId& vm, Milliseconds limit) {
+    if (virDomainMigrateSetMaxDowntime(domain, static_cast<unsigned long long>(limit.count()), 0) < 0)
+        return refused("can't set the downtime limit of domain {} to {}", vm, to_string(limit));
+    return {};
+}
+
+Result<void> run_migration(virConnectPtr connection, const MigrationRequest& request) {
+    BALLAST_TRY(const auto domain, find_domain(connection, request.vm));
+    // QEMU keeps the limit for the migration that follows; set before the start it holds from the first round on.
+    if (!request.resume_post_copy)
+        BALLAST_CHECK(write_downtime_limit(domain.get(), request.vm, request.downtime_limit));
+    TypedParams params;
+    fill(params, request);
+    if (virDomainMigrateToURI3(domain.get(), request.peer_uri.c_str(), params.data(),
+                               static_cast<unsigned int>(params.count()), flags_of(request)) < 0)
+        return refused("the migration of domain {} to {} did not succeed", request.vm, request.peer_uri);
+    return {};
+}
+
+class LibvirtMigration final : public MigrationRole {
+  public:
+    explicit LibvirtMigration(ExecutorPtr executor) : executor_(std::move(executor)) {}
+
+    Task<> migrate(MigrationRequest request) override {
+        CallSpec spec{.what = fmt::format("migrate domain {}", request.vm), .domain = request.vm};
+        return Executor::job<void>(executor_, std::move(spec), [request = std::move(request)](virConnectPtr c) {
+            return run_migration(c, request);
+        });
+    }
+    Task<MigrationProgress> progress(VmId vm) override {
+        return Executor::call<MigrationProgress>(executor_, about("report on the migration of", vm),
+                                                 [vm](virConnectPtr c) { return read_progress(c, vm); });
+    }
+    Task<MigrationProgress> completed(VmId vm) override {
+        return Executor::call<MigrationProgress>(executor_, about("report on the last job of", vm),
+                                                 [vm](virConnectPtr c) { return read_completed(c, vm); });
+    }
+    Task<> abort(VmId vm) override { return verb("abort the job of", std::move(vm), virDomainAbortJob); }
+    Task<> start_post_copy(VmId vm) override {
+        return verb("switch to post-copy", std::move(vm),
+                    [](virDomainPtr d) { return virDomainMigrateStartPostCopy(d, 0); });
+    }
+    Task<> pause_post_copy(VmId vm) override {
+        return verb("pause the post-copy of", std::move(vm),
+                    [](virDomainPtr d) { return virDomainAbortJobFlags(d, VIR_DOMAIN_ABORT_JOB_POSTCOPY); });
+    }
+    Task<> set_downtime_limit(VmId vm, Milliseconds limit) override {
+        return Executor::call<void>(executor_, about("limit the downtime of", vm),
+                                    [vm, limit](virConnectPtr c) -> Result<void> {
+                                        BALLAST_TRY(const auto domain, find_domain(c, vm));
+                                        return write_downtime_limit(domain.get(), vm, limit);
+                                    });
+    }
+    Task<> set_bandwidth(VmId vm, BytesPerSecond bandwidth, bool post_copy) override {
+        return Executor::call<void>(
+            executor_, about("limit the migration bandwidth of", vm),
+            [vm, bandwidth, post_copy](virConnectPtr c) { return write_bandwidth(c, vm, bandwidth, post_copy); });
+    }
+    Task<> resume(VmId vm) override { return verb("resume", std::move(vm), virDomainResume); }
+    Task<> suspend(VmId vm) override { return verb("suspend", std::move(vm), virDomainSuspend); }
+    Task<std::vector<PairCheck>> probe_peer(std::string peer_uri, std::string migration_address) override {
+        CallSpec spec{.what = fmt::format("probe its peer {}", peer_uri), .deadline = probe_limit};
+        return Executor::job<std::vector<PairCheck>>(
+            executor_, std::move(spec),
+            [peer = std::move(peer_uri), address = std::move(migration_address)](virConnectPtr c) {
+                return probe_peer_from(c, peer, address);
+            });
+    }
+
+  private:
+    static CallSpec about(const char* verb, const VmId& vm) {
+        return {.what = fmt::format("{} domain {}", verb, vm), .domain = vm};
+    }
+
+    static Result<void> write_bandwidth(virConnectPtr connection, const VmId& vm, BytesPerSecond bandwidth,
+                                        bool post_copy) {
+        BALLAST_TRY(const auto domain, find_domain(connection, vm));
+        const unsigned int flags = post_copy ? VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY : 0U;
+        if (virDomainMigrateSetMaxSpeed(domain.get(), static_cast<unsigned long>(mebibytes_per_second(bandwidth)),
+                                        flags) < 0)
+            return refused("can't limit the migration bandwidth of domain {}", vm);
+        return {};
+    }
+
+    Task<> verb(const char* word, VmId vm, int (*call)(virDomainPtr)) {
+        auto spec = about(word, vm);
+        return Executor::call<void>(executor_, std::move(spec),
+                                    [vm = std::move(vm), word, call](virConnectPtr c) -> Result<void> {
+                                        BALLAST_TRY(const auto domain, find_domain(c, vm));
+                                        if (call(domain.get()) < 0) return refused("can't {} domain {}", word, vm);
+                                        return {};
+                                    });
+    }
+
+    ExecutorPtr executor_;
+};
+
+}  // namespace
+
+std::unique_ptr<MigrationRole> make_migration(ExecutorPtr executor) {
+    return std::make_unique<LibvirtMigration>(std::move(executor));
+}
+
+}  // namespace ballast::drivers::libvirt
