@@ -36,12 +36,25 @@ def make_groups(lab: Lab) -> None:
     for host in lab.hosts:
         group = host_group(host)
         group.mkdir(parents=True, exist_ok=True)
-        limits = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if _is_v1() else ("memory.max",)
-        for name in limits:
-            if (group / name).exists():
-                (group / name).write_text(str(lab.memory_mib * MIB), encoding="utf-8")
+        _set_limit(host, group, lab.memory_mib * MIB)
         if (group / "memory.swap.max").exists():
             (group / "memory.swap.max").write_text("0", encoding="utf-8")
+
+
+def _set_limit(host: Host, group: pathlib.Path, limit: int) -> None:
+    """Version 1 wants memory <= memory+swap at every moment: the upper one first when raising, last when lowering."""
+    if not _is_v1():
+        (group / "memory.max").write_text(str(limit), encoding="utf-8")
+        return
+    files = [f for f in (group / "memory.limit_in_bytes", group / "memory.memsw.limit_in_bytes") if f.exists()]
+    if int(files[0].read_text(encoding="utf-8")) < limit:
+        files.reverse()
+    for file in files:
+        try:
+            file.write_text(str(limit), encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"host {host.name} can't be given {limit // MIB} MiB ({error.strerror}), it uses "
+                           f"{used_bytes(host) // MIB} MiB: end guests first or ask for more") from error
 
 
 def _enable_v2(lab: Lab) -> None:

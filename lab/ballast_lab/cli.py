@@ -78,6 +78,12 @@ def main(argv: list[str]) -> int:
     except LabError as error:
         say(f"error: {error}")
         return 1
+    except BrokenPipeError:
+        sys.stdout = None  # the reader of our output has gone; nothing is to be flushed to it
+        return 0
+    except OSError as error:
+        say(f"error: {error.filename or 'the system'}: {error.strerror}")
+        return 1
     except KeyboardInterrupt:
         say("interrupted: the same command goes on from here, 'down' removes everything")
         return 130

@@ -6,7 +6,9 @@ in the host's memory cgroup, the holder is not, so that the OOM killer never tak
 
 from __future__ import annotations
 
+import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -131,3 +133,21 @@ def _command(pid: int) -> str:
         return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8")
     except OSError:
         return ""
+
+
+def pids_by_view(lab_name: str) -> list[int]:
+    """Every process that sees a file system of this lab's hosts: finds them when nothing else is recorded of them."""
+    own = os.readlink("/proc/self/ns/mnt")
+    return [int(p.name) for p in pathlib.Path("/proc").glob("[0-9]*") if _sees(p, lab_name, own)]
+
+
+def _sees(process: pathlib.Path, lab_name: str, own_namespace: str) -> bool:
+    """Whether the process is in another mount namespace than ours, with a host of the lab at /etc/libvirt."""
+    try:
+        if os.readlink(process / "ns" / "mnt") == own_namespace:
+            return False
+        lines = (process / "mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    views = [fields[3] for fields in map(str.split, lines) if fields[4] == "/etc/libvirt"]
+    return any(re.search(rf"/ballast-lab/{re.escape(lab_name)}/h\d+/etc$", view) for view in views)

@@ -9,7 +9,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from ballast_lab import cgroup, config, host as hosts, network
-from ballast_lab.shell import LabError, say
+from ballast_lab.shell import LabError, end_all, say
 from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host, Lab, boot_id, find_lab, living_names,
                                locked, pick_subnet)
 
@@ -64,7 +64,7 @@ def _new_host(lab: Lab, number: int, count: int) -> Host:
 
 def _clear_leftovers(name: str) -> None:
     """A lab without a record that left something behind is removed before it is made anew."""
-    if network.namespaces(name) or cgroup.lab_group(name).exists():
+    if network.namespaces(name) or cgroup.lab_group(name).exists() or hosts.pids_by_view(name):
         _remove(name)
 
 
@@ -81,7 +81,7 @@ def down(name: str) -> None:
 
 
 def _remove(name: str) -> None:
-    """Processes first (by cgroup, by namespace, by record), then what they held."""
+    """Processes first (by cgroup, by namespace, by record, by what they see), then what they held."""
     lab = find_lab(name)
     cgroup.remove_groups(name)
     network.remove_network(name)
@@ -89,6 +89,7 @@ def _remove(name: str) -> None:
         for process in (host.libvirtd, host.holder):
             if process is not None:
                 process.end()
+    end_all(lambda: hosts.pids_by_view(name), f"lab {name}")
     for root in (STORE_ROOT, RUN_ROOT):
         if (root / name).exists():
             shutil.rmtree(root / name)

@@ -337,7 +337,7 @@ static int parse_word(const char *word, struct settings *settings) {
 static void run_shell(void) {
     const pid_t child = fork();
     if (child == 0) {
-        execl("/bin/sh", "sh", "-c", "stty sane; exec sh -i", (char *)NULL);
+        execl("/bin/sh", "sh", "-c", "stty sane; sh -i; stty -echo", (char *)NULL);
         _exit(1);
     }
     if (child > 0) waitpid(child, NULL, 0);

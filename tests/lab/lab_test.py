@@ -34,8 +34,8 @@ def tearDownModule() -> None:
         _suite_lock.close()
 
 
-class TwoHosts(unittest.TestCase):
-    """Two hosts, shared by the tests; each test brings and removes its own guest."""
+class ThreeHosts(unittest.TestCase):
+    """Three hosts (h3 with an ordinary QEMU user), shared by the tests; each test brings and removes its own guest."""
 
     lab = LabCommand("labtest")
 
@@ -43,7 +43,7 @@ class TwoHosts(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.lab("down")
         cls.addClassCleanup(cls.lab, "down")
-        cls.lab("up", "--hosts", "2", "--memory-mib-per-host", "1024")
+        cls.lab("up", "--hosts", "3", "--memory-mib-per-host", "1024")
 
     @contextlib.contextmanager
     def guest(self, name: str, *options: str) -> Iterator[Watcher]:
@@ -62,7 +62,7 @@ class TwoHosts(unittest.TestCase):
             with contextlib.closing(Watcher(str(console))) as watcher:
                 yield watcher
         finally:
-            for host in ("h1", "h2"):
+            for host in ("h1", "h2", "h3"):
                 self.lab.virsh(host, "destroy", name, check=False)
                 self.lab.virsh(host, "undefine", name, check=False)
 
@@ -74,18 +74,31 @@ class TwoHosts(unittest.TestCase):
     def test_a_guest_moves_live_and_its_heart_beats_on(self) -> None:
         with self.guest("mover", "--memory-mib", "192", "--load", "64:5000:random", "--disk", "20") as watcher:
             self.await_beats(watcher, 5)
-            with subprocess.Popen([LAB, "--name", self.lab.name, "virsh", "h1", "--", "migrate", "mover",
-                                   "qemu+tcp://h2/system", *MOVE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True) as move:
-                wait_until(lambda: watcher.poll() >= 0 and move.poll() is not None, 60, "virsh migrate ends")
-                self.assertEqual(move.returncode, 0, move.stdout.read() if move.stdout else "")
+            for source, target in (("h1", "h2"), ("h2", "h3"), ("h3", "h1")):
+                self.move(watcher, "mover", source, target)
             self.await_beats(watcher, 20)
             report = watcher.report()
             self.assertTrue(report["ok"], report)
             self.assertGreater(report["disk_writes"], 0)
             self.assertLess(report["longest_gap_ms"], 5000)
-            self.assertEqual(self.lab.virsh("h2", "domstate", "mover"), "running")
-            self.assertNotIn("mover", self.lab.virsh("h1", "list", "--all", "--name"))
+
+    def move(self, watcher: Watcher, name: str, source: str, target: str) -> None:
+        """Moves a guest live while its heartbeat is taken in; afterwards only `target` knows it."""
+        with subprocess.Popen([LAB, "--name", self.lab.name, "virsh", source, "--", "migrate", name,
+                               f"qemu+tcp://{target}/system", *MOVE], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True) as virsh:
+            wait_until(lambda: watcher.poll() >= 0 and virsh.poll() is not None, 60, "virsh migrate ends")
+            self.assertEqual(virsh.returncode, 0, virsh.stdout.read() if virsh.stdout else "")
+        self.assertEqual(self.lab.virsh(target, "domstate", name), "running")
+        self.assertNotIn(name, self.lab.virsh(source, "list", "--all", "--name"))
+
+    def test_the_host_with_an_ordinary_qemu_user_refuses_post_copy(self) -> None:
+        self.assertEqual(self.lab.status()["by_name"]["h3"]["qemu_user"], "libvirt-qemu")
+        with self.guest("puller") as watcher:
+            refused = self.lab("virsh", "h1", "--", "migrate", "puller", "qemu+tcp://h3/system", *MOVE, "--postcopy",
+                               check=False)
+            self.assertIn("Postcopy is not supported", refused.stderr)
+            self.await_beats(watcher, 5)
 
     def test_the_guest_reports_harm_to_its_disk(self) -> None:
         """What the tests above rely on: a foreign writer on its disk makes the guest say CORRUPT."""
@@ -194,7 +207,7 @@ class TwoHosts(unittest.TestCase):
 
     def test_up_again_reuses_what_lives(self) -> None:
         before = self.lab.status()
-        self.lab("up", "--hosts", "2", "--memory-mib-per-host", "1024")
+        self.lab("up", "--hosts", "3", "--memory-mib-per-host", "1024")
         self.assertEqual([h["libvirtd_pid"] for h in before["hosts"]], [h["libvirtd_pid"] for h in self.lab.status()["hosts"]])
 
     def test_a_host_has_its_own_name_and_identity(self) -> None:
@@ -205,7 +218,7 @@ class TwoHosts(unittest.TestCase):
         self.assertNotIn("<domain type='kvm'", self.lab.virsh("h1", "capabilities"))
 
     def test_wrong_names_are_refused_with_the_way_out(self) -> None:
-        self.assertIn("it has h1, h2", self.lab("cut", "h9", check=False).stderr)
+        self.assertIn("it has h1, h2, h3", self.lab("cut", "h9", check=False).stderr)
         self.assertIn("up --hosts", LabCommand("no-such-lab")("cut", "h1", check=False).stderr)
 
 
@@ -225,6 +238,7 @@ class HalfLabs(unittest.TestCase):
         self.lab.virsh("h1", "create", str(xml))
         self.assertTrue(leftovers(self.lab.name), "the search must find a living lab")
         pathlib.Path("/run/ballast-lab", self.lab.name, "state.json").unlink()
+        subprocess.run(["ip", "netns", "delete", f"bl-{self.lab.name}-h1"], check=True)
         self.lab("down")
         self.assertEqual(leftovers(self.lab.name), [])
 
