@@ -1,0 +1,129 @@
+#include "daemon/reconcile/applier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/try.h"
+
+namespace ballast::reconcile {
+namespace {
+
+constexpr std::size_t vms_per_write = 200;
+
+store::WriteContext context_of(const Cause& cause) {
+    store::WriteContext context;
+    context.job = cause.job;
+    context.origin = cause.job.empty() ? cause.origin : Origin::ballast;
+    context.actor = context.origin == Origin::outside ? "outside" : "ballast";
+    return context;
+}
+
+void put(store::Transaction& transaction, const VmId& id, const Merged& merged) {
+    if (!merged.row) {
+        if (transaction.snapshot().vms.find(id) != nullptr)
+            transaction.erase(id, {merged.notes.front().kind, merged.notes.front().message});
+        return;
+    }
+    for (const auto& note : merged.notes) transaction.put(*merged.row, {note.kind, note.message});
+}
+
+std::set<HostId> active_hosts(const std::optional<Vm>& row, const std::vector<HostSaid>& said) {
+    std::set<HostId> hosts;
+    if (row)
+        for (const auto& one : row->definitions)
+            if (is_active(one.state) && !one.stale_view) hosts.insert(one.host);
+    for (const auto& one : said)
+        if (one.view && is_active(one.view->state)) hosts.insert(one.host);
+    return hosts;
+}
+
+}  // namespace
+
+/// Filled on the writer thread, read on the loop after the commit.
+struct Applier::Outcome {
+    Leftover leftover;
+    std::map<JobId, std::vector<std::size_t>> of_jobs;  ///< groups to be written again in the name of that job
+};
+
+std::vector<Applier::Group> Applier::group(std::vector<Reading> readings) {
+    std::map<VmId, std::vector<Reading>> by_vm;
+    for (auto& reading : readings) {
+        const HostId& host = reading.said.host;
+        const auto voided = void_until_.find(host);
+        if (voided != void_until_.end() && reading.ticket < voided->second) continue;
+        auto& last = applied_[host][reading.vm];
+        if (reading.ticket < last) continue;
+        last = reading.ticket;
+        const VmId vm = reading.vm;
+        by_vm[vm].push_back(std::move(reading));
+    }
+    return {std::make_move_iterator(by_vm.begin()), std::make_move_iterator(by_vm.end())};
+}
+
+boost::asio::awaitable<Result<Leftover>> Applier::apply(std::vector<Reading> readings, Cause cause) {
+    const auto self = shared_from_this();
+    Leftover leftover;
+    auto groups = group(std::move(readings));
+    for (std::size_t begin = 0; begin < groups.size(); begin += vms_per_write) {
+        const std::size_t end = std::min(groups.size(), begin + vms_per_write);
+        auto chunk = std::make_shared<std::vector<Group>>(
+            std::make_move_iterator(groups.begin() + static_cast<std::ptrdiff_t>(begin)),
+            std::make_move_iterator(groups.begin() + static_cast<std::ptrdiff_t>(end)));
+        auto outcome = std::make_shared<Outcome>();
+        BALLAST_CO_CHECK(co_await write(chunk, cause, outcome));
+        for (const auto& [job, indices] : std::exchange(outcome->of_jobs, {})) {
+            auto part = std::make_shared<std::vector<Group>>();
+            for (const std::size_t index : indices) part->push_back((*chunk)[index]);
+            Cause by_job = cause;
+            by_job.job = job;
+            BALLAST_CO_CHECK(co_await write(part, by_job, outcome));
+            for (const auto& [other, left] : std::exchange(outcome->of_jobs, {}))
+                for (const std::size_t index : left) outcome->leftover.again.push_back((*part)[index].first);
+        }
+        leftover.doubtful.merge(outcome->leftover.doubtful);
+        std::ranges::move(outcome->leftover.again, std::back_inserter(leftover.again));
+    }
+    co_return leftover;
+}
+
+boost::asio::awaitable<Result<void>> Applier::write(std::shared_ptr<const std::vector<Group>> groups, Cause cause,
+                                                    std::shared_ptr<Outcome> outcome) {
+    store::Change what = [groups, cause, outcome](store::Transaction& transaction) {
+        return change(transaction, *groups, cause, *outcome);
+    };
+    BALLAST_CO_CHECK(co_await store_->write(context_of(cause), std::move(what)));
+    co_return Result<void>{};
+}
+
+Result<void> Applier::change(store::Transaction& transaction, const std::vector<Group>& groups, const Cause& cause,
+                             Outcome& outcome) {
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const auto& [id, readings] = groups[i];
+        const auto found = transaction.snapshot().vms.find_ptr(id);
+        if (!found && readings.front().was_known) {
+            outcome.leftover.again.push_back(id);
+            continue;
+        }
+        const JobId working = found && found->job ? *found->job : JobId();
+        if (working != cause.job && (cause.job.empty() || !working.empty())) {
+            outcome.of_jobs[working].push_back(i);
+            continue;
+        }
+        std::vector<HostSaid> said;
+        for (const auto& reading : readings) said.push_back(reading.said);
+        const std::optional<Vm> row = found ? std::optional(*found) : std::nullopt;
+        const MergeContext context{.cluster = transaction.snapshot().cluster,
+                                   .now = transaction.now(),
+                                   .hosts = transaction.snapshot().hosts,
+                                   .proven = cause.proven,
+                                   .host_is_new = cause.host_is_new};
+        const Merged merged = merge(row, said, context);
+        if (merged.doubtful)
+            outcome.leftover.doubtful.emplace(id, active_hosts(row, said));
+        else if (!merged.notes.empty())
+            put(transaction, id, merged);
+    }
+    return {};
+}
+
+}  // namespace ballast::reconcile

@@ -1,0 +1,98 @@
+// The sweep of one host: statistics in one bulk call, and what they show to differ from the rows.
+#include <algorithm>
+#include <random>
+
+#include <spdlog/spdlog.h>
+
+#include "core/try.h"
+#include "daemon/reconcile/reconciler.h"
+
+namespace ballast::reconcile {
+
+namespace asio = boost::asio;
+using Steady = std::chrono::steady_clock;
+
+namespace {
+
+constexpr Milliseconds longest_pause{5 * 60'000};
+
+/// Within a tenth, so that hosts do not all answer in the same moment.
+Milliseconds jittered(Milliseconds time) {
+    static std::minstd_rand random(std::random_device{}());  // loop thread only
+    std::uniform_real_distribution<double> factor(0.9, 1.1);
+    return std::chrono::duration_cast<Milliseconds>(time * factor(random));
+}
+
+/// A host that takes long is asked less often: at most a fifth of the time is spent asking it.
+Milliseconds pause_after(Milliseconds interval, Milliseconds took, int failures) {
+    const Milliseconds polite = std::max(interval, took * 4);
+    return std::min(polite * (1 << std::min(failures, 5)), std::max(longest_pause, interval));
+}
+
+/// States that only a job may leave standing.
+bool is_transitional(VmState state) {
+    return state == VmState::creating || state == VmState::starting || state == VmState::stopping ||
+           state == VmState::migrating || state == VmState::deleting;
+}
+
+/// Whether the row does not say what the sweep saw.
+bool differs(const Vm* row, const HostId& host, const drivers::DomainStats& seen, const VmSample* before) {
+    if (row == nullptr) return true;
+    const auto here = std::ranges::find(row->definitions, host, &Definition::host);
+    if (here == row->definitions.end() || here->stale_view || here->state != seen.state) return true;
+    if (before != nullptr && before->stats.vcpus != seen.vcpus) return true;
+    if (row->host != host) return false;
+    if (!row->job && is_transitional(row->state) && state_of(here->state) != row->state) return true;
+    return is_active(seen.state) && row->balloon != seen.balloon;
+}
+
+}  // namespace
+
+asio::awaitable<void> Reconciler::sweep_for_ever(HostId host, std::uint64_t round) {
+    const auto self = shared_from_this();
+    auto next_list = Steady::now() + jittered(options_.list_interval);
+    int failures = 0;
+    Milliseconds pause{0};
+    while (current(host, round) != nullptr) {
+        co_await Pauses::wait(pauses_, pause);
+        if (current(host, round) == nullptr) co_return;
+        const auto begun = Steady::now();
+        auto done = co_await sweep(host);
+        const auto took = std::chrono::duration_cast<Milliseconds>(Steady::now() - begun);
+        if (done && Steady::now() >= next_list && registry_->is_listed(host)) {
+            done = co_await observe_host(host);
+            next_list = Steady::now() + jittered(options_.list_interval);
+        }
+        failures = done ? 0 : failures + 1;
+        pause = jittered(pause_after(options_.sweep_interval, took, failures));
+        if (!done)
+            spdlog::warn("host={} the sweep failed, again in {}: {}", host, to_string(pause), done.error().chain());
+    }
+}
+
+drivers::Task<> Reconciler::sweep(HostId host) {
+    const auto driver = registry_->find(host);
+    if (!driver) co_return fail(Code::unavailable, "host {} has no connection", host);
+    BALLAST_CO_TRY(auto swept, co_await driver->statistics().sweep());
+    const auto before = board_->now();
+    HostSample sample = make_sample(host, std::move(swept), clock_->now(), Steady::now(), before->find(host));
+    compare(host, sample, before->find(host));
+    board_->publish(std::move(sample));
+    co_return Result<void>{};
+}
+
+void Reconciler::compare(const HostId& host, const HostSample& sample, const HostSample* before) {
+    const auto at = work_.find(host);
+    if (at == work_.end() || !at->second.listed) return;
+    const auto snapshot = store_->snapshot();
+    for (const auto& [vm, seen] : sample.vms) {
+        const VmSample* last = nullptr;
+        if (before != nullptr)
+            if (const auto found = before->vms.find(vm); found != before->vms.end()) last = &found->second;
+        if (differs(snapshot->vms.find(vm), host, seen.stats, last)) mark_dirty(host, vm);
+    }
+    for (const auto& vm : at->second.domains)  // gone, or only busy: the reading will tell
+        if (!sample.vms.contains(vm)) mark_dirty(host, vm);
+}
+
+}  // namespace ballast::reconcile
