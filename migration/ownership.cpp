@@ -139,6 +139,8 @@ Verdict judge_pull(const Case& c) {
 Verdict judge_switched(const Case& c) {
     switch (c.target) {
         case Target::silent:
+            if (!c.rules.end_source_only_if_target_took_over)
+                return once_settled(c, Owner::target, OwnershipAct::end_source_copy, "broken rule: half a VM is ended");
             return verdict(Owner::target, OwnershipAct::ask_again, "switched to post-copy, the target can't be asked");
         case Target::incoming:
         case Target::arrived:
@@ -165,6 +167,15 @@ Verdict judge_switched(const Case& c) {
 
 Verdict hold_source(const Case& c, std::string reason) {
     return once_settled(c, Owner::source, OwnershipAct::end_target_copy, std::move(reason));
+}
+
+/// No source runs that could vouch for it: the finish of this incoming copy may be on its way. Its libvirtd ends it as
+/// soon as the source's connection is gone, or it runs.
+Verdict wait_for_incoming(const Case& c) {
+    if (!c.rules.end_incoming_only_if_it_can_not_finish)
+        return hold_source(c, "broken rule: an incoming copy is ended");
+    return verdict(Owner::undecided, OwnershipAct::ask_again,
+                   "the source does not run, the target has not started yet: its libvirtd starts or ends it");
 }
 
 /// The source runs and no job works on it: it is the owner, whatever was tried.
@@ -219,8 +230,8 @@ Verdict judge_paused_source(const Case& c) {
                 return judge_lost(c, Owner::target, "the target ran and is gone: the running state is lost");
             return resume(c);
         case Target::incoming:
-            if (!c.rules.end_incoming_before_resume) return resume(c);
-            return hold_source(c, "the target never ran: it is ended before the source resumes, lest it start late");
+            if (!c.rules.never_resume_beside_an_incoming) return resume(c);
+            return wait_for_incoming(c);
         case Target::off:
             if (!c.rules.never_resume_once_target_has_run) return resume(c);
             return judge_lost(c, Owner::target, "the target took the VM over and ended: the running state is lost");
@@ -242,7 +253,8 @@ Verdict judge_ended_source(const Case& c) {
             return verdict(Owner::undecided, OwnershipAct::ask_again,
                            "no copy is active on the source, the target can't be asked");
         case Target::incoming:
-            return hold_source(c, "the source's copy ended, the target's is incomplete and never ran");
+            if (c.source != Source::dead) return wait_for_incoming(c);
+            return hold_source(c, "the source is confirmed dead, the target's copy never ran");
         case Target::dead:
         case Target::absent:
             if (defined)
@@ -288,8 +300,29 @@ Verdict judge_takeover(const Case& c) {
     if (c.source == Source::running) return judge_running_source(c);
     if (c.source == Source::odd) return judge_by_source(c);
     if (c.target == Target::pulling || c.target == Target::broken) return judge_pull(c);
-    if (c.journal.owner == Side::target) return clean_source(c);
     return once_settled(c, Owner::target, OwnershipAct::adopt_target, "the target took the VM over");
+}
+
+/// The target was seen to run and adopted. Whatever became of it since, the source's copy is of the past.
+Verdict judge_adopted(const Case& c) {
+    switch (c.target) {
+        case Target::running:
+        case Target::arrived:
+        case Target::off:
+        case Target::dead:
+            return clean_source(c);
+        case Target::pulling:
+        case Target::broken:
+            return judge_pull(c);
+        case Target::silent:
+            return verdict(Owner::target, OwnershipAct::ask_again, "the target owns the VM and can't be asked");
+        case Target::absent:
+        case Target::incoming:
+        case Target::odd:
+            break;
+    }
+    return once_settled(c, Owner::undecided, OwnershipAct::conflict,
+                        "the target owned the VM and has it no more: somebody removed it there");
 }
 
 bool takes_over(const Case& c) {
@@ -318,8 +351,8 @@ Verdict judge_case(const Case& c) {
         return verdict(Owner::source, OwnershipAct::wait, "the migration runs");
     if (working && c.target == Target::running)
         return verdict(Owner::target, OwnershipAct::wait, "the target runs, the source's libvirtd ends the protocol");
+    if (c.journal.owner == Side::target) return judge_adopted(c);
     if (takes_over(c)) return judge_takeover(c);
-    if (c.journal.owner == Side::target && c.target == Target::off) return clean_source(c);
     return judge_by_source(c);
 }
 

@@ -10,6 +10,8 @@
 //  - The source is removed only after the target has confirmed that it runs.
 //  - A source that is paused with no job left is one whose libvirtd lost the end of the protocol; libvirt leaves it to
 //    a third party to look at the target. That is this function.
+//  - A target that never finished is ended by its own libvirtd once the source's connection is gone (auto-destroy). So
+//    next to a paused or ended source an incoming copy is waited for, not ended: its finish may be on the way still.
 // Readings of two hosts are never of one moment: nothing is ended or resumed unless `settled` (see JournalSays).
 //
 // One thing is not in Ballast's hands: where the answer of the target's finish step is lost, the source's own libvirtd
@@ -108,8 +110,8 @@ struct RuleSet {
     bool never_resume_after_switch = true;
     bool never_resume_beside_a_target_that_may_run = true;
     bool never_resume_once_target_has_run = true;
-    bool end_target_only_if_it_never_ran = true;
-    bool end_incoming_before_resume = true;
+    bool never_resume_beside_an_incoming = true;
+    bool end_incoming_only_if_it_can_not_finish = true;
     bool end_source_only_if_target_took_over = true;
     bool adopt_only_what_took_over = true;
     bool two_running_copies_are_a_conflict = true;
