@@ -346,6 +346,8 @@ Verdict judge_case(const Case& c) {
     if (c.journal.declared_lost)
         return judge_lost(c, c.journal.owner == Side::target ? Owner::target : Owner::source,
                           "an operator declared the running state lost");
+    if (!c.journal.called && !is_live(c.target) && c.target != Target::arrived)
+        return verdict(Owner::source, OwnershipAct::keep_source, "the migration was never called");
     const bool working = c.job_active && c.rules.wait_for_running_job;
     if (working && c.source != Source::switched && !is_live(c.target))
         return verdict(Owner::source, OwnershipAct::wait, "the migration runs");

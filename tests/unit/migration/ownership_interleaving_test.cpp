@@ -16,7 +16,7 @@ TEST(OwnershipInterleavings, NeverTwoCopiesNeverNoneAndAlwaysOneOwnerInTheEnd) {
     EXPECT_GT(walk.ends_on_source, 0U);
     EXPECT_GT(walk.ends_on_target, 0U);
     EXPECT_GT(walk.restarts, 0U);
-    std::cout << walk.states << " states, " << walk.restarts << " restarts\n";
+    RecordProperty("states", static_cast<int>(walk.states));
 }
 
 TEST(OwnershipInterleavings, WithoutAFaultNoRunningStateIsEverGivenUp) {
