@@ -7,10 +7,19 @@
 namespace ballast::drivers::simulated {
 namespace {
 
+std::string free_target(const VmSpec& spec, const std::string& bus) {
+    const std::string prefix = bus == "virtio" ? "vd" : "sd";
+    for (char letter = 'a'; letter <= 'z'; ++letter)
+        if (std::ranges::find(spec.disks, prefix + letter, &DiskSpec::target) == spec.disks.end())
+            return prefix + letter;
+    return {};
+}
+
 /// A definition carries no more of the spec than domain XML does: labels, policies and the origin of disks stay in
-/// Ballast's store.
-VmSpec as_defined(VmSpec spec) {
+/// Ballast's store. What the spec leaves open is chosen here, as the libvirt driver does.
+VmSpec as_defined(const DomainDefinition& definition, const HostFacts& facts) {
     const VmSpec plain;
+    VmSpec spec = definition.spec;
     spec.memory_minimum = plain.memory_minimum;
     spec.labels.clear();
     spec.host_labels.clear();
@@ -18,13 +27,31 @@ VmSpec as_defined(VmSpec spec) {
     spec.autostart = plain.autostart;
     spec.moves = plain.moves;
     spec.memory_policy = plain.memory_policy;
+    if (spec.machine.empty()) spec.machine = facts.machine_types.front();
+    if (spec.cpu_model.empty() && definition.accelerator == Accelerator::tcg) spec.cpu_model = "qemu64";
     for (auto& disk : spec.disks) {
+        if (disk.target.empty()) disk.target = free_target(spec, disk.bus);
         disk.size = Bytes(0);
         disk.image.clear();
         disk.pool.clear();
         disk.volume = VolumeId();
     }
+    for (std::size_t i = 0; i < spec.nics.size(); ++i)
+        if (spec.nics[i].mac.empty())
+            spec.nics[i].mac = fmt::format("52:54:00:{}:{}:{:02x}", definition.id.str().substr(0, 2),
+                                           definition.id.str().substr(2, 2), i);
     return spec;
+}
+
+Result<void> check(const DomainDefinition& definition) {
+    BALLAST_CHECK(parse_uuid(definition.id.str()));
+    if (definition.name.empty()) return fail(Code::invalid_argument, "a domain needs a name");
+    for (const auto& disk : definition.spec.disks)
+        if (disk.path.empty()) return fail(Code::invalid_argument, "disk '{}' has no path yet", disk.target);
+    for (const auto& nic : definition.spec.nics)
+        if (nic.network.empty() == nic.bridge.empty())
+            return fail(Code::invalid_argument, "a NIC of '{}' needs either a network or a bridge", definition.name);
+    return {};
 }
 
 Result<SimDomain*> active(State& state, const std::string& host, const VmId& vm) {
@@ -91,7 +118,7 @@ DomainView view_of(const SimDomain& domain) {
     view.stamp = domain.stamp;
     view.bound_by = domain.bound_by;
     view.balloon = is_active(domain.state) ? domain.balloon : Bytes(0);
-    view.spec = domain.live.value_or(domain.config);
+    view.spec = domain.persistent ? domain.config : domain.live.value_or(domain.config);
     view.xml = text_of(domain);
     return view;
 }
@@ -113,8 +140,7 @@ Result<DomainView> State::read_domain(const std::string& host, const VmId& vm) {
 
 Result<void> State::define(const std::string& host, const DomainDefinition& definition) {
     SimHost& at = *find_host(host);
-    BALLAST_CHECK(parse_uuid(definition.id.str()));
-    if (definition.name.empty()) return fail(Code::invalid_argument, "a domain needs a name");
+    BALLAST_CHECK(check(definition));
     const auto named = at.names.find(definition.name);
     if (named != at.names.end() && named->second != definition.id)
         return fail(Code::already_exists, "domain '{}' already exists on host '{}' with UUID {}", definition.name, host,
@@ -124,7 +150,7 @@ Result<void> State::define(const std::string& host, const DomainDefinition& defi
     if (!fresh && defined.name != definition.name) at.names.erase(defined.name);
     defined.id = definition.id;
     defined.name = definition.name;
-    defined.config = as_defined(definition.spec);
+    defined.config = as_defined(definition, at.model.facts);
     defined.stamp = definition.stamp;
     defined.accelerator = definition.accelerator;
     defined.persistent = true;

@@ -1,0 +1,68 @@
+// The contract on the lab's real hosts: libvirtd and QEMU. Where the simulated driver differs, this one is right.
+#include <fmt/format.h>
+
+#include "drivers/libvirt/libvirt_driver.h"
+#include "tests/contract/suite.h"
+#include "tests/support/lab.h"
+
+namespace ballast::testing {
+namespace {
+
+class LabHarness final : public Harness {
+  public:
+    LabHarness() : lab_(Lab::up("contract", 2)), guest_(lab_->guest()) {}
+
+    drivers::Driver& driver() override { return *driver_; }
+    [[nodiscard]] std::vector<HostAddress> hosts() const override {
+        std::vector<HostAddress> addresses;
+        for (std::size_t i = 0; i < lab_->size(); ++i) {
+            const LabHost& host = lab_->host(i);
+            addresses.push_back({HostId(host.name), host.uri, host.peer_uri, "tcp://" + host.migration_address});
+        }
+        return addresses;
+    }
+    [[nodiscard]] drivers::DomainDefinition guest() const override {
+        drivers::DomainDefinition definition;
+        definition.accelerator = Accelerator::tcg;
+        definition.spec.memory = mebibytes(192);
+        definition.spec.machine = "pc-q35-7.2";
+        definition.spec.cpu_model = "qemu64";
+        definition.spec.nics = {{.network = "lab", .bridge = "", .mac = "52:54:00:00:00:01"}};
+        definition.spec.boot = {.kernel = guest_.kernel, .initrd = guest_.initrd, .cmdline = guest_.cmdline};
+        return definition;
+    }
+    [[nodiscard]] std::string pool() const override { return "shared"; }
+    [[nodiscard]] std::string unreachable_uri() const override { return "qemu+tcp://127.0.0.1:1/system"; }
+    bool set_autostart(const std::string& host, const std::string& name, const VmId&) override {
+        lab_->virsh(host == lab_->host(0).name ? 0 : 1, "autostart " + name);
+        return true;
+    }
+
+  private:
+    std::unique_ptr<Lab> lab_;
+    LabGuest guest_;
+    std::shared_ptr<drivers::Driver> driver_ = drivers::libvirt::make_libvirt_driver();
+};
+
+/// One lab for all tests of the executable; it goes down before main ends.
+class OneLab final : public ::testing::Environment {
+  public:
+    static std::shared_ptr<LabHarness>& harness() {
+        static std::shared_ptr<LabHarness> one;
+        return one;
+    }
+    void TearDown() override { harness().reset(); }
+};
+
+const auto* const registered = ::testing::AddGlobalTestEnvironment(new OneLab);  // gtest owns it
+
+std::shared_ptr<Harness> the_lab() {
+    auto& one = OneLab::harness();
+    if (!one) one = std::make_shared<LabHarness>();
+    return one;
+}
+
+}  // namespace
+}  // namespace ballast::testing
+
+BALLAST_CONTRACT(Contract, "lab", [] { return the_lab(); })
