@@ -208,7 +208,7 @@ class Transition {
     [[nodiscard]] Phase back_on_the_way() const {
         if (event_.verdict->owner == Owner::target) return Phase::pull;
         if (step_.migration.mode == MigrationMode::stop_and_copy) return Phase::stop_and_copy;
-        return step_.migration.rounds.empty() && step_.memo.may_have_switched ? Phase::pull : Phase::push;
+        return Phase::push;
     }
 
     [[nodiscard]] Step stay_verifying(std::initializer_list<Act> acts) {

@@ -1,0 +1,218 @@
+// Everything that would make a move fail or be unsafe is found and named, with its way out.
+#include "migration/preflight.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/builders.h"
+
+namespace ballast::migration {
+namespace {
+
+using namespace ballast::test;
+using testing::AllOf;
+using testing::Contains;
+using testing::Field;
+using testing::HasSubstr;
+using testing::Not;
+
+const Timestamp noon = Timestamp(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)) + std::chrono::hours(12);
+
+/// A move of web1 from h1 to h2 that would succeed; each test spoils one thing.
+struct Move {
+    HostBuilder from = a_host("h1");
+    HostBuilder to = a_host("h2");
+    VmBuilder vm = a_vm("web1").on("h1").running();
+    PairBuilder pair = a_pair("h1", "h2").checked(noon);
+    bool pair_known = true;
+    std::vector<Pool> pools;
+    MoveTerms terms{.mode = MigrationMode::pre_copy, .now = noon};
+
+    [[nodiscard]] std::vector<PairCheck> judge() const {
+        const Host source = from.build();
+        const Host target = to.build();
+        const HostPair known = pair.build();
+        auto cluster = a_cluster().with(source).with(target);
+        for (const Pool& pool : pools) cluster.with(pool);
+        return judge_move(vm.build(), source, target, pair_known ? &known : nullptr, cluster.build(), terms);
+    }
+};
+
+auto refused(const std::string& name, auto detail) {
+    return Contains(AllOf(Field("name", &PairCheck::name, name),
+                          Field("verdict", &PairCheck::verdict, CheckVerdict::refused),
+                          Field("detail", &PairCheck::detail, detail), Field("way_out", &PairCheck::way_out, Not(""))));
+}
+
+DiskSpec disk_in(const std::string& pool) {
+    DiskSpec disk;
+    disk.target = "vda";
+    disk.pool = pool;
+    disk.path = "/pools/" + pool + "/web1.qcow2";
+    return disk;
+}
+
+TEST(Preflight, PassesAMoveWithNothingInItsWay) {
+    EXPECT_TRUE(verdict_of(Move{}.judge()));
+}
+
+TEST(Preflight, RefusesTheSameHost) {
+    Move move;
+    move.to = a_host("h1");
+    EXPECT_THAT(move.judge(), refused("target", HasSubstr("already")));
+}
+
+TEST(Preflight, RefusesHostsThatAreObservedDownDeadOrInMaintenance) {
+    Move move;
+    move.to = a_host("h2").observed();
+    EXPECT_THAT(move.judge(), refused("target", HasSubstr("only observed")));
+    move.to = a_host("h2").state(HostState::unreachable, "no route");
+    EXPECT_THAT(move.judge(), refused("target", HasSubstr("unreachable (no route)")));
+    move.to = a_host("h2").confirmed_dead();
+    EXPECT_THAT(move.judge(), refused("target", HasSubstr("confirmed dead")));
+    move.to = a_host("h2").in_maintenance();
+    EXPECT_THAT(move.judge(), refused("maintenance", HasSubstr("h2")));
+    move = Move{};
+    move.from = a_host("h1").observed();
+    EXPECT_THAT(move.judge(), refused("source", HasSubstr("only observed")));
+}
+
+TEST(Preflight, LetsAVmLeaveAHostInMaintenance) {
+    Move move;
+    move.from = a_host("h1").in_maintenance().state(HostState::maintenance);
+    EXPECT_TRUE(verdict_of(move.judge()));
+}
+
+TEST(Preflight, RefusesVmsThatAreNotThereToMove) {
+    Move move;
+    for (const VmState state : {VmState::stopped, VmState::unknown, VmState::conflict, VmState::crashed}) {
+        move.vm = a_vm("web1").on("h1").state(state);
+        EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("web1")));
+    }
+    move.vm = a_vm("web1").on("h1").running().observed();
+    EXPECT_THAT(move.judge(), refused("vm_managed", HasSubstr("only observed")));
+    move.vm = a_vm("web1").on("h3").running();
+    EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("not on h1")));
+}
+
+TEST(Preflight, RefusesWhatBindsTheVmToItsHost) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().bound_by("managed save").bound_by("2 snapshots");
+    EXPECT_THAT(move.judge(), refused("bound_to_host", HasSubstr("managed save, 2 snapshots")));
+}
+
+TEST(Preflight, RefusesATargetThatHasADefinitionAlready) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().also_defined_on("h2", DomainState::shut_off);
+    EXPECT_THAT(move.judge(), refused("stale_definition", HasSubstr("h2")));
+}
+
+TEST(Preflight, WantsAPairThatWasCheckedLately) {
+    Move move;
+    move.pair_known = false;
+    EXPECT_THAT(move.judge(), refused("pair_checked", HasSubstr("never checked")));
+    move = Move{};
+    move.pair = a_pair("h1", "h2").checked(noon - std::chrono::hours(2));
+    EXPECT_THAT(move.judge(), refused("pair_checked", HasSubstr("2 h 0 min ago")));
+}
+
+TEST(Preflight, CarriesThePairsOwnRefusals) {
+    Move move;
+    move.pair.check({"peer_trust", CheckVerdict::refused, "h1 can't reach h2", "set peer_uri"});
+    EXPECT_THAT(move.judge(), refused("peer_trust", HasSubstr("can't reach")));
+}
+
+TEST(Preflight, RefusesAnOlderQemuAMissingMachineTypeOrCpuModel) {
+    Move move;
+    move.to = a_host("h2").qemu(7'001'000);
+    EXPECT_THAT(move.judge(), refused("qemu_versions", "h1 has QEMU 7.2.0, h2 the older 7.1.0"));
+    move = Move{};
+    move.vm = a_vm("web1").on("h1").running().machine("pc-q35-8.0");
+    EXPECT_THAT(move.judge(), refused("machine_type", HasSubstr("pc-q35-8.0")));
+    move.vm = a_vm("web1").on("h1").running().cpu_model("Skylake");
+    EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("Skylake")));
+}
+
+TEST(Preflight, MovesAHostCpuOnlyBetweenEqualCpus) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().cpu_model("host-passthrough");
+    EXPECT_TRUE(verdict_of(move.judge()));
+    HostFacts other = a_host("h2").facts_so_far();
+    other.cpu_model = "Opteron_G3";
+    move.to = a_host("h2").facts(other);
+    EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("Opteron_G3")));
+}
+
+TEST(Preflight, WantsTheNetworksThere) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().network("dmz").bridge("br0");
+    EXPECT_THAT(move.judge(), refused("network:network dmz", HasSubstr("no active network dmz")));
+}
+
+TEST(Preflight, RefusesADiskThatOnlyLooksShared) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().disk(disk_in("data"));
+    move.pools = {a_pool("h1", "data"), a_pool("h2", "data")};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("looks shared, but nothing fresh proves it")));
+    EXPECT_FALSE(disks_are_proven(move.judge()));
+    move.pair.shares("data");
+    EXPECT_TRUE(verdict_of(move.judge()));
+    EXPECT_TRUE(disks_are_proven(move.judge()));
+}
+
+TEST(Preflight, DoesNotTrustOldEvidence) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().disk(disk_in("data"));
+    move.pools = {a_pool("h1", "data"), a_pool("h2", "data")};
+    move.pair = a_pair("h1", "h2").shares("data").checked(noon - std::chrono::hours(2));
+    EXPECT_FALSE(disks_are_proven(move.judge()));
+}
+
+TEST(Preflight, RefusesDisksOutsideAnyPoolAndPoolsThatTheTargetLacks) {
+    Move move;
+    DiskSpec stray;
+    stray.target = "vdb";
+    stray.path = "/srv/stray.qcow2";
+    move.vm = a_vm("web1").on("h1").running().disk(stray);
+    EXPECT_THAT(move.judge(), refused("disk:vdb", "/srv/stray.qcow2 lies in no pool of h1"));
+    move.vm = a_vm("web1").on("h1").running().disk(disk_in("data"));
+    move.pools = {a_pool("h1", "data")};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("h2 has no pool data")));
+    move.pools = {a_pool("h1", "data"), a_pool("h2", "data", false)};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("not active")));
+}
+
+TEST(Preflight, RefusesADiskThatTheSourceHostCaches) {
+    Move move;
+    DiskSpec cached = disk_in("data");
+    cached.cache = "writeback";
+    move.vm = a_vm("web1").on("h1").running().disk(cached);
+    move.pools = {a_pool("h1", "data"), a_pool("h2", "data")};
+    move.pair.shares("data");
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("writeback")));
+}
+
+TEST(Preflight, WantsUserfaultfdForPostCopyOnly) {
+    Move move;
+    HostFacts facts = a_host("h2").facts_so_far();
+    facts.userfaultfd_likely = false;
+    move.to = a_host("h2").facts(facts);
+    EXPECT_TRUE(verdict_of(move.judge()));
+    move.terms.mode = MigrationMode::hybrid;
+    EXPECT_THAT(move.judge(), refused("userfaultfd", HasSubstr("h2")));
+}
+
+TEST(Preflight, NamesTheFirstRefusalItsWayOutAndHowManyMore) {
+    Move move;
+    move.to = a_host("h2").observed();
+    move.pair_known = false;
+    const auto verdict = verdict_of(move.judge());
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().code(), Code::failed_precondition);
+    EXPECT_EQ(
+        verdict.error().message(),
+        "preflight target: h2 is only observed, Ballast changes nothing on it; ballast host manage h2 (and 1 more)");
+}
+
+}  // namespace
+}  // namespace ballast::migration
