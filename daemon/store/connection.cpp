@@ -9,7 +9,7 @@ namespace {
 constexpr int busy_timeout_ms = 5000;
 
 int flags_of(Connection::Mode mode) {
-    return (mode == Connection::Mode::read_write ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY) |
+    return (mode == Connection::Mode::read_only ? SQLite::OPEN_READONLY : SQLite::OPEN_READWRITE) |
            SQLite::OPEN_NOMUTEX;
 }
 
@@ -54,8 +54,11 @@ SqlValue Query::value(int column) const {
 }
 
 Connection::Connection(const std::string& path, Mode mode) : database_(path, flags_of(mode), busy_timeout_ms) {
-    // A read-only look at a damaged database must leave it as it is, its write-ahead log included.
-    if (mode == Mode::read_only) sqlite3_db_config(database_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    if (mode == Mode::read_write) return;
+    // A look at a damaged database must leave it as it is, its write-ahead log included.
+    sqlite3_db_config(database_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    // Alone, the index of the write-ahead log is kept in memory: no file has to be made on a full disk.
+    if (mode == Mode::read_alone) exec("PRAGMA query_only = ON; PRAGMA locking_mode = EXCLUSIVE");
 }
 
 Query Connection::cached(const std::string& sql) {
@@ -85,7 +88,13 @@ int Connection::system_error() const {
 bool is_disk_full(const SQLite::Exception& error, const Connection& connection) {
     if ((error.getErrorCode() & 0xFF) == SQLITE_FULL) return true;
     if ((error.getErrorCode() & 0xFF) != SQLITE_IOERR) return false;
+    if (error.getExtendedErrorCode() == SQLITE_IOERR_SHMSIZE) return true;  // sets no errno
     return connection.system_error() == ENOSPC || connection.system_error() == EDQUOT;
+}
+
+bool is_damage(const SQLite::Exception& error) {
+    const int code = error.getErrorCode() & 0xFF;
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
 bool is_about_the_file(const SQLite::Exception& error) {

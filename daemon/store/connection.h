@@ -49,7 +49,8 @@ class Query {
 
 class Connection {
   public:
-    enum class Mode : std::uint8_t { read_write, read_only };
+    /// `read_alone`: reads while nobody else may, and without making any file.
+    enum class Mode : std::uint8_t { read_write, read_only, read_alone };
     Connection(const std::string& path, Mode mode);
 
     /// A statement kept for the connection's life: for texts of which there are few.
@@ -69,6 +70,8 @@ class Connection {
 
 /// Whether the failure says that there is no room, rather than that something is broken.
 [[nodiscard]] bool is_disk_full(const SQLite::Exception& error, const Connection& connection);
+/// Whether it says that the file is not (or no longer) a sound database.
+[[nodiscard]] bool is_damage(const SQLite::Exception& error);
 /// Whether the failure is about the file or the disk, not about one statement: the whole transaction is in doubt.
 [[nodiscard]] bool is_about_the_file(const SQLite::Exception& error);
 /// An Error for it: unavailable when busy or full, else internal.

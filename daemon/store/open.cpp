@@ -1,10 +1,12 @@
 #include "daemon/store/open.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/try.h"
@@ -17,12 +19,8 @@ namespace {
 
 constexpr int integrity_lines = 3;
 
-/// Makes the file (and a missing last folder) for the owner alone: it holds token digests.
+/// Makes the file for the owner alone: it holds token digests.
 Result<void> make_private(const std::string& path) {
-    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-    if (!folder.empty() && ::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-        return fail(Code::failed_precondition, "the folder '{}' of the database can't be made: {}", folder.string(),
-                    std::strerror(errno));
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return fail(Code::failed_precondition, "the database '{}' can't be opened: {}", path, std::strerror(errno));
@@ -36,11 +34,19 @@ Result<void> make_private(const std::string& path) {
 std::string damage_of(const std::string& path) {
     try {
         Connection look(path, Connection::Mode::read_only);
-        const std::string verdict = look.text(fmt::format("PRAGMA quick_check({})", integrity_lines));
+        std::string verdict = look.text(fmt::format("PRAGMA quick_check({})", integrity_lines));
+        std::ranges::replace(verdict, '\n', ' ');
         return verdict == "ok" ? std::string() : verdict;
     } catch (const SQLite::Exception& error) {
+        if (!is_damage(error)) throw;
         return error.what();
     }
+}
+
+bool is_without_room(const std::string& path) {
+    constexpr std::uint64_t least = 1U << 20U;  // SQLite needs room for its index before it reads a byte
+    struct statvfs disk{};
+    return ::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < least;
 }
 
 Result<void> load_rows(Connection& connection, Snapshot& snapshot) {
@@ -55,20 +61,30 @@ Result<void> load_rows(Connection& connection, Snapshot& snapshot) {
     return outcome;
 }
 
-/// As much as can be read of a damaged database, for watching.
-Opened open_damaged(const std::string& path, const std::string& damage) {
+/// As much as can be read, for watching only.
+Opened open_to_watch(const std::string& path, Connection::Mode mode, std::string refused) {
     Opened opened;
-    opened.refused = fmt::format(
-        "the database '{}' is damaged ({}); nothing was changed in it. Stop ballastd, keep a copy, then restore a "
-        "backup "
-        "or repair it with `sqlite3 {} .recover`",
-        path, damage, path);
+    opened.refused = std::move(refused);
     try {
-        Connection connection(path, Connection::Mode::read_only);
+        Connection connection(path, mode);
         static_cast<void>(load_rows(connection, opened.snapshot));
-    } catch (const SQLite::Exception&) {  // NOLINT(bugprone-empty-catch): the reason is already known
+    } catch (const SQLite::Exception& error) {
+        opened.refused += fmt::format(" (and not everything could be read: {})", error.what());
     }
     return opened;
+}
+
+Opened open_damaged(const std::string& path, const std::string& damage) {
+    return open_to_watch(path, Connection::Mode::read_only,
+                         fmt::format("the database '{0}' is damaged ({1}); nothing was changed in it. Stop ballastd, "
+                                     "keep a copy, then restore a backup or repair it with `sqlite3 {0} .recover`",
+                                     path, damage));
+}
+
+Opened open_without_room(const std::string& path) {
+    return open_to_watch(
+        path, Connection::Mode::read_alone,
+        fmt::format("the disk under the database '{}' is full; make room, then restart ballastd", path));
 }
 
 void configure(Connection& connection) {
@@ -85,7 +101,8 @@ void write_meta(Connection& connection, Timestamp now, IdSource& ids) {
     constexpr const char* once = "INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)";
     set(once, "cluster", ids.uuid());
     set(once, "created", to_string(now));
-    set("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", "version", BALLAST_VERSION);
+    if (connection.text("SELECT value FROM meta WHERE key = 'version'") != BALLAST_VERSION)
+        set("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", "version", BALLAST_VERSION);
 }
 
 Result<Opened> open_sound(const std::string& path, std::span<const SchemaStep> steps, Timestamp now, IdSource& ids) {
@@ -107,15 +124,23 @@ Result<Opened> open_sound(const std::string& path, std::span<const SchemaStep> s
 
 }  // namespace
 
+Result<void> make_folder(const std::string& path) {
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    if (folder.empty() || ::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+    return fail(Code::failed_precondition, "the folder '{}' of the database can't be made: {}", folder.string(),
+                std::strerror(errno));
+}
+
 Result<Opened> open_database(const std::string& path, std::span<const SchemaStep> steps, Timestamp now, IdSource& ids) {
     BALLAST_CHECK(make_private(path));
+    std::error_code ignored;
+    const bool is_new = std::filesystem::file_size(path, ignored) == 0;
     try {
-        std::error_code ignored;
-        const bool is_new = std::filesystem::file_size(path, ignored) == 0;
-        if (!is_new)
-            if (const std::string damage = damage_of(path); !damage.empty()) return open_damaged(path, damage);
+        if (const std::string damage = is_new ? std::string() : damage_of(path); !damage.empty())
+            return open_damaged(path, damage);
         return open_sound(path, steps, now, ids);
     } catch (const SQLite::Exception& error) {
+        if (!is_new && is_about_the_file(error) && is_without_room(path)) return open_without_room(path);
         return std::unexpected(error_of(error, fmt::format("the database '{}' can't be opened", path)));
     }
 }

@@ -18,7 +18,10 @@ struct Opened {
     std::uint64_t newest_base = 0;
 };
 
-/// Errors: failed_precondition (newer schema, no folder), internal.
+/// Makes the folder of the database for the owner alone, if only the last one is missing. Errors: failed_precondition.
+[[nodiscard]] Result<void> make_folder(const std::string& path);
+
+/// Errors: failed_precondition (newer schema, not writable), internal.
 [[nodiscard]] Result<Opened> open_database(const std::string& path, std::span<const SchemaStep> steps, Timestamp now,
                                            IdSource& ids);
 

@@ -123,6 +123,7 @@ bool SqliteStore::write_and_wait(Writer::Work work) {
 
 Result<std::shared_ptr<Store>> open_store(StoreOptions options, std::shared_ptr<const Clock> clock,
                                           std::shared_ptr<IdSource> ids) {
+    BALLAST_CHECK(make_folder(options.path));
     BALLAST_TRY(LockFile lock, LockFile::acquire(options.path + ".lock"));
     BALLAST_TRY(Opened opened, open_database(options.path, schema_steps(), clock->now(), *ids));
     return std::make_shared<SqliteStore>(std::move(options), std::move(lock), std::move(opened), std::move(clock),

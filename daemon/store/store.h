@@ -165,7 +165,7 @@ struct Retention {
 };
 
 struct StoreOptions {
-    std::string path;  ///< database file; its folder must exist
+    std::string path;  ///< database file; its folder is made (0700) if only that is missing
     Retention retention;
     int readers = 2;
     std::uint64_t base_every = 10'000;            ///< events between base snapshots, from which `snapshot_at` rebuilds

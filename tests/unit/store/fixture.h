@@ -43,7 +43,7 @@ class StoreTest : public ::testing::Test {
     [[nodiscard]] Result<std::shared_ptr<Store>> try_open() { return open_store(options_, clock_, ids_); }
     void open() {
         auto opened = try_open();
-        ASSERT_TRUE(opened.has_value()) << opened.error().chain();
+        if (!opened) throw std::runtime_error(opened.error().chain());
         store_ = *std::move(opened);
     }
     void reopen() {

@@ -1,0 +1,165 @@
+// Replay, base snapshots and retention.
+#include <gmock/gmock.h>
+
+#include "tests/unit/store/fixture.h"
+
+namespace ballast::store {
+namespace {
+
+using ballast::test::a_host;
+using ballast::test::a_vm;
+using ::testing::HasSubstr;
+
+class History : public StoreTest {
+  protected:
+    [[nodiscard]] std::int64_t count(const std::string& sql) {
+        const auto number = std::make_shared<std::int64_t>(0);
+        EXPECT_TRUE(raw([=](Connection& connection) { *number = connection.integer(sql); }));
+        return *number;
+    }
+    /// A base is written behind the writers' backs; this waits for it.
+    void wait_for_bases(std::int64_t number) {
+        ASSERT_TRUE(ballast::testing::run_until(io_, [&] { return count("SELECT count(*) FROM bases") >= number; }));
+    }
+    void change_vm(int times) {
+        for (int i = 0; i < times; ++i) {
+            Vm vm = a_vm("web1").build();
+            vm.state_reason = fmt::format("change {}", ++changes_);
+            ASSERT_TRUE(put(vm));
+        }
+    }
+    [[nodiscard]] Result<void> prune() { return ballast::testing::run(io_, store_->prune()); }
+    [[nodiscard]] std::string reason_at(std::uint64_t seq) {
+        const auto snapshot = at(seq);
+        EXPECT_TRUE(snapshot) << snapshot.error().chain();
+        const Vm* vm = snapshot ? (*snapshot)->vms.find(VmId("web1")) : nullptr;
+        return vm != nullptr ? vm->state_reason : "no such VM";
+    }
+    int changes_ = 0;
+};
+
+TEST_F(History, RebuildsEveryMomentFromTheFirst) {
+    open();
+    change_vm(3);
+    ASSERT_TRUE(write([](Transaction& transaction) {
+        transaction.erase(VmId("web1"), {"vm.deleted", ""});
+        return Result<void>();
+    }));
+    EXPECT_EQ(reason_at(0), "no such VM");
+    EXPECT_EQ(reason_at(1), "change 1");
+    EXPECT_EQ(reason_at(3), "change 3");
+    EXPECT_EQ(reason_at(4), "no such VM");
+    EXPECT_EQ((*at(2))->seq, 2U);
+    EXPECT_EQ((*at(2))->cluster, now().cluster);
+}
+
+TEST_F(History, SaysWhenAMomentHasNotHappenedYet) {
+    open();
+    change_vm(2);
+    const auto future = at(3);
+    ASSERT_FALSE(future);
+    EXPECT_EQ(future.error().code(), Code::not_found);
+    EXPECT_THAT(future.error().message(), HasSubstr("the newest is 2"));
+}
+
+TEST_F(History, BaseSnapshotsGiveTheSameAnswerAsTheWholeLog) {
+    options_.base_every = 5;
+    open();
+    ASSERT_TRUE(put(a_host("h1").build()));
+    change_vm(9);
+    wait_for_bases(1);
+    ASSERT_TRUE(raw([](Connection& connection) { connection.exec("DELETE FROM events WHERE seq <= 5"); }));
+    EXPECT_EQ(reason_at(5), "change 4");
+    EXPECT_EQ(reason_at(10), "change 9");
+    EXPECT_EQ(to_json_text(*(*at(10))->hosts.find(HostId("h1"))), to_json_text(*now().hosts.find(HostId("h1"))));
+}
+
+TEST_F(History, AnUnfinishedBaseIsDroppedAtTheNextOpening) {
+    open();
+    change_vm(1);
+    ASSERT_TRUE(raw([](Connection& connection) {
+        connection.exec("INSERT INTO base_rows VALUES (1, 'vm', 'ghost', '{\"id\":\"ghost\"}')");
+    }));
+    reopen();
+    EXPECT_EQ(count("SELECT count(*) FROM base_rows"), 0);
+}
+
+TEST_F(History, PruningByAgeKeepsWhatTheKeptEventsNeed) {
+    options_.base_every = 5;
+    open();
+    change_vm(5);
+    wait_for_bases(1);
+    change_vm(5);
+    wait_for_bases(2);
+    clock_->advance(std::chrono::hours(24 * 91));
+    change_vm(2);
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(count("SELECT min(seq) FROM events"), 11);
+    EXPECT_EQ(count("SELECT count(*) FROM bases"), 1);
+    EXPECT_EQ(count("SELECT count(*) FROM base_rows"), 1);
+    EXPECT_EQ(reason_at(10), "change 10");
+    EXPECT_EQ(reason_at(12), "change 12");
+    const auto gone = at(7);
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code(), Code::not_found);
+    EXPECT_THAT(gone.error().message(), HasSubstr("past retention"));
+    EXPECT_THAT(gone.error().message(), HasSubstr("rebuilt is 10"));
+    change_vm(1);
+    EXPECT_EQ(now().seq, 13U);
+}
+
+TEST_F(History, PruningBySizeKeepsAtLeastThatMany) {
+    options_.base_every = 5;
+    options_.retention.max_events = 8;
+    open();
+    for (int bases = 1; bases <= 4; ++bases) {
+        change_vm(5);
+        wait_for_bases(bases);
+    }
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(count("SELECT min(seq) FROM events"), 11);
+    EXPECT_EQ(reason_at(20), "change 20");
+}
+
+TEST_F(History, PruningWithinRetentionDropsNothing) {
+    options_.base_every = 5;
+    open();
+    change_vm(10);
+    wait_for_bases(1);
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(count("SELECT count(*) FROM events"), 10);
+}
+
+TEST_F(History, PruningDropsOldFinishedJobsAndAnswersButKeepsMigrations) {
+    open();
+    Job finished;
+    finished.id = JobId("done");
+    finished.state = JobState::succeeded;
+    finished.finished = clock_->now();
+    Job running = finished;
+    running.id = JobId("running");
+    running.state = JobState::running;
+    Migration migration;
+    migration.id = JobId("done");
+    migration.phase = MigrationPhase::succeeded;
+    migration.finished = clock_->now();
+    ASSERT_TRUE(put(finished));
+    ASSERT_TRUE(put(running));
+    ASSERT_TRUE(put(migration));
+    ASSERT_TRUE(write([](Transaction& transaction) {
+        transaction.remember_answer("ann", "k1", {"abc", 200, "", ""});
+        return Result<void>();
+    }));
+    clock_->advance(std::chrono::hours(24 * 31));
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(now().jobs.find(JobId("done")), nullptr);
+    EXPECT_NE(now().jobs.find(JobId("running")), nullptr);
+    EXPECT_NE(now().migrations.find(JobId("done")), nullptr);
+    EXPECT_EQ(count("SELECT count(*) FROM answers"), 0);
+    EXPECT_EQ(events().back().kind, "job.pruned");
+    reopen();
+    EXPECT_EQ(now().jobs.size(), 1U);
+}
+
+}  // namespace
+}  // namespace ballast::store
