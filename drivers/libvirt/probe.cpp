@@ -59,8 +59,10 @@ PairCheck verdict_of_refusal(const std::string& peer_uri) {
     if (words.find("does not match source") != std::string::npos)
         return {"peer_trust", CheckVerdict::ok, fmt::format("this host's libvirtd reaches {} and is let in", peer_uri),
                 ""};
-    const bool refused_there = words.find("Failed to connect to remote libvirt") != std::string::npos ||
-                               error.code() == Code::permission_denied || error.code() == Code::unavailable;
+    // The connection comes before everything that could fail otherwise: these are its errors.
+    const bool refused_there = last_error_number() == VIR_ERR_SYSTEM_ERROR || error.code() == Code::permission_denied ||
+                               error.code() == Code::unavailable || words.find("connect") != std::string::npos ||
+                               words.find("resolve") != std::string::npos;
     if (refused_there)
         return {
             "peer_trust", CheckVerdict::refused,

@@ -70,7 +70,7 @@ Lab::~Lab() {
 }
 
 void Lab::refresh() {
-    const auto json = nlohmann::json::parse(lab_command("'" + name_ + "' --json", "status", false));
+    const auto json = nlohmann::json::parse(lab_command(name_ + " --json", "status", false));
     shared_dir_ = json.value("shared_dir", std::string());
     console_dir_ = json.value("console_dir", std::string());
     hosts_.clear();

@@ -54,6 +54,7 @@ class Lab {
     void heal(std::size_t host) { act("heal", host); }
     void slow(std::size_t host, const std::string& rate) { act("slow", host, rate); }
     void crash(std::size_t host) { act("crash", host); }
+    void crash_libvirtd(std::size_t host) { act("crash", host, "--libvirtd-only"); }  ///< its QEMUs go on
     void revive(std::size_t host) { act("revive", host); }
     /// virsh on that host; its output. Throws when virsh fails.
     std::string virsh(std::size_t host, const std::string& words) const;
