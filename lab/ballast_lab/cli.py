@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
         say(f"error: {error}")
         return 1
     except BrokenPipeError:
-        sys.stdout = None  # the reader of our output has gone; nothing is to be flushed to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: let the last flush go nowhere
         return 0
     except OSError as error:
         say(f"error: {error.filename or 'the system'}: {error.strerror}")

@@ -3,11 +3,10 @@
 // Decides nothing about the host. One loop makes memory dirty, verifies it and prints a heartbeat; a child writes the
 // disk, so that a slow fsync never delays the heartbeat. Settings come as KEY=VALUE words, later also from the console.
 //
-//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R in 20 s)
-//   disk=BLOCKS_PER_SECOND              4 KiB blocks on /dev/vda beyond the first MiB, 0 = none
-//   hb=MILLISECONDS                     heartbeat interval
-//   dev=PATH                            the disk, /dev/vda by default
-//   fault=memory|disk                   harms one page or block behind the checks' back: proves that they see it
+//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R in
+//   20 s) disk=BLOCKS_PER_SECOND              4 KiB blocks on /dev/vda beyond the first MiB, 0 = none hb=MILLISECONDS
+//   heartbeat interval dev=PATH                            the disk, /dev/vda by default fault=memory|disk harms one
+//   page or block behind the checks' back: proves that they see it
 //
 // Output, one write per line:
 //   HB seq=123 t=12.300 pages=24576 dirtied=240000 checked=51200 bad=0 ok
@@ -16,6 +15,7 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,14 +27,13 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/wait.h>
-#include <linux/fs.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { page_size = 4096, words_per_page = page_size / 8, hot_stride = 64, disk_first = 256, disk_slots_max = 8192 };
 
 enum pattern { idle, sequential, random_order, hot, sawtooth };
-static const char *const pattern_names[] = {"idle", "sequential", "random", "hot", "sawtooth"};
+static const char* const pattern_names[] = {"idle", "sequential", "random", "hot", "sawtooth"};
 
 struct settings {
     size_t mib;
@@ -46,14 +45,14 @@ struct settings {
 };
 
 struct load {
-    uint64_t *memory;
-    uint32_t *expected; // the count each page must hold: apart from the page, so that a lost write shows
+    uint64_t* memory;
+    uint32_t* expected;  // the count each page must hold: apart from the page, so that a lost write shows
     size_t pages, filled, next, check_next;
     uint64_t dirtied, checked, bad;
-    double owed; // pages that the rate still allows
+    double owed;  // pages that the rate still allows
 };
 
-static void say(const char *format, ...) {
+static void say(const char* format, ...) {
     char line[512];
     va_list words;
     va_start(words, format);
@@ -91,45 +90,49 @@ static uint64_t word_of(size_t page, uint32_t count, size_t word) {
     return word % hot_stride == 0 ? mix(page, ((uint64_t)count << 16) + word) : mix(page, word) ^ page;
 }
 
-static void write_page(struct load *load, size_t page, uint32_t count) {
-    uint64_t *at = load->memory + page * words_per_page;
+static void write_page(struct load* load, size_t page, uint32_t count) {
+    uint64_t* at = load->memory + page * words_per_page;
     for (size_t word = 0; word < words_per_page; word += hot_stride) at[word] = word_of(page, count, word);
     load->expected[page] = count;
 }
 
-static void fill_page(struct load *load, size_t page) {
-    uint64_t *at = load->memory + page * words_per_page;
+static void fill_page(struct load* load, size_t page) {
+    uint64_t* at = load->memory + page * words_per_page;
     for (size_t word = 0; word < words_per_page; word++) at[word] = word_of(page, 0, word);
     load->expected[page] = 0;
 }
 
-static void report_bad(struct load *load, size_t page, size_t word, uint64_t found) {
+static void report_bad(struct load* load, size_t page, size_t word, uint64_t found) {
     if (load->bad++ < 20)
-        say("CORRUPT memory page=%zu word=%zu count=%u expected=%016llx found=%016llx", page, word, load->expected[page],
-            (unsigned long long)word_of(page, load->expected[page], word), (unsigned long long)found);
+        say("CORRUPT memory page=%zu word=%zu count=%u expected=%016llx found=%016llx", page, word,
+            load->expected[page], (unsigned long long)word_of(page, load->expected[page], word),
+            (unsigned long long)found);
 }
 
-static void check_page(struct load *load, size_t page) {
-    const uint64_t *at = load->memory + page * words_per_page;
+static void check_page(struct load* load, size_t page) {
+    const uint64_t* at = load->memory + page * words_per_page;
     load->checked++;
     for (size_t word = 0; word < words_per_page; word++)
         if (at[word] != word_of(page, load->expected[page], word)) {
             report_bad(load, page, word, at[word]);
-            fill_page(load, page); // one harm is reported once
+            fill_page(load, page);  // one harm is reported once
             return;
         }
 }
 
-static size_t pick_page(struct load *load, enum pattern pattern) {
+static size_t pick_page(struct load* load, enum pattern pattern) {
     const size_t tenth = load->pages / 10 ? load->pages / 10 : 1;
     switch (pattern) {
-        case sequential: return load->next++ % load->pages;
-        case hot: return random_below(10) ? random_below(tenth) : random_below(load->pages);
-        default: return random_below(load->pages);
+        case sequential:
+            return load->next++ % load->pages;
+        case hot:
+            return random_below(10) ? random_below(tenth) : random_below(load->pages);
+        default:
+            return random_below(load->pages);
     }
 }
 
-static void dirty_one(struct load *load, enum pattern pattern) {
+static void dirty_one(struct load* load, enum pattern pattern) {
     const size_t page = pick_page(load, pattern);
     const uint64_t head = load->memory[page * words_per_page];
     if (head != word_of(page, load->expected[page], 0)) report_bad(load, page, 0, head);
@@ -137,7 +140,7 @@ static void dirty_one(struct load *load, enum pattern pattern) {
     load->dirtied++;
 }
 
-static double rate_at(const struct settings *settings, double t) {
+static double rate_at(const struct settings* settings, double t) {
     const double period = 20;
     if (settings->pattern == idle) return 0;
     if (settings->pattern != sawtooth) return settings->rate;
@@ -150,11 +153,11 @@ static size_t available_mib(void) {
     int file = open("/proc/meminfo", O_RDONLY);
     ssize_t got = file < 0 ? 0 : read(file, text, sizeof text - 1);
     if (file >= 0) close(file);
-    const char *line = got > 0 ? strstr(text, "MemAvailable:") : NULL;
+    const char* line = got > 0 ? strstr(text, "MemAvailable:") : NULL;
     return line ? strtoul(line + 13, NULL, 10) / 1024 : 0;
 }
 
-static void set_memory(struct load *load, const struct settings *settings) {
+static void set_memory(struct load* load, const struct settings* settings) {
     if (load->memory) munmap(load->memory, load->pages * page_size);
     if (load->expected) munmap(load->expected, load->pages * sizeof *load->expected);
     const size_t room = available_mib();
@@ -166,8 +169,8 @@ static void set_memory(struct load *load, const struct settings *settings) {
     memset(load, 0, sizeof *load);
     load->pages = mib * 1024 * 1024 / page_size;
     load->memory = mmap(NULL, load->pages * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    load->expected = mmap(NULL, load->pages * sizeof *load->expected, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    load->expected =
+        mmap(NULL, load->pages * sizeof *load->expected, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (load->memory == MAP_FAILED || load->expected == MAP_FAILED) {
         say("CORRUPT no memory for %zu MiB", mib);
         load->memory = NULL, load->expected = NULL, load->pages = 0;
@@ -175,13 +178,13 @@ static void set_memory(struct load *load, const struct settings *settings) {
 }
 
 // Works until `until`: first fills, then pays the pages owed since `since`, then verifies a little.
-static void work(struct load *load, const struct settings *settings, double since, double until) {
+static void work(struct load* load, const struct settings* settings, double since, double until) {
     const double passed = now_s() - since;
     while (load->filled < load->pages && now_s() < until)
         for (int i = 0; i < 32 && load->filled < load->pages; i++) fill_page(load, load->filled++);
     if (load->pages == 0 || load->filled < load->pages) return;
     load->owed += rate_at(settings, until) * passed;
-    if (load->owed > settings->rate) load->owed = settings->rate; // a pause is not made good later
+    if (load->owed > settings->rate) load->owed = settings->rate;  // a pause is not made good later
     while (load->owed >= 1 && now_s() < until)
         for (int i = 0; i < 32 && load->owed >= 1; i++, load->owed--) dirty_one(load, settings->pattern);
     for (int i = 0; i < 8 && now_s() < until; i++) check_page(load, load->check_next++ % load->pages);
@@ -191,80 +194,93 @@ static void work(struct load *load, const struct settings *settings, double sinc
 
 struct block {
     char magic[8];
-    uint64_t seq, slot, writer; // writer: who is running this guest; two of them on one disk is what must never be
+    uint64_t seq, slot, writer;  // writer: who is running this guest; two of them on one disk is what must never be
     uint64_t fill[words_per_page - 5];
     uint64_t sum;
 };
 
-static uint64_t sum_of(const struct block *block) {
+static uint64_t sum_of(const struct block* block) {
     uint64_t sum = 0;
-    const uint64_t *words = (const uint64_t *)block;
+    const uint64_t* words = (const uint64_t*)block;
     for (size_t i = 0; i + 1 < words_per_page; i++) sum = mix(sum ^ words[i], i);
     return sum;
 }
 
-static const char *fault_of(const struct block *block, uint64_t slot) {
+static const char* fault_of(const struct block* block, uint64_t slot) {
     if (memcmp(block->magic, "BALLAST", 8) != 0) return "no block of ours";
     if (block->sum != sum_of(block)) return "wrong checksum";
     if (block->slot != slot) return "block of another place";
     return NULL;
 }
 
-static int transfer(int disk, struct block *block, uint64_t slot, int writing) {
+static int transfer(int disk, struct block* block, uint64_t slot, int writing) {
     const off_t at = (off_t)(disk_first + slot) * page_size;
     const ssize_t done = writing ? pwrite(disk, block, page_size, at) : pread(disk, block, page_size, at);
     return done == page_size ? 0 : -1;
 }
 
-// Reads what an earlier run left: every acknowledged block must still be whole. Returns the next sequence number.
-static uint64_t recall(int disk, struct block *block, uint64_t slots, uint64_t *seqs) {
-    uint64_t next = 0, found = 0;
-    for (uint64_t slot = 0; slot < slots; slot++) {
-        seqs[slot] = 0;
-        if (transfer(disk, block, slot, 0) != 0 || block->magic[0] == 0) continue;
-        const char *fault = fault_of(block, slot);
-        if (fault) {
-            say("DISK CORRUPT slot=%llu at start: %s", (unsigned long long)slot, fault);
-            continue;
-        }
-        found++;
+// Takes in one block that an earlier run left: each that is there must still be whole.
+static uint64_t recall_block(const struct block* block, uint64_t slot, uint64_t* seqs) {
+    if (block->magic[0] == 0) return 0;
+    const char* fault = fault_of(block, slot);
+    if (fault)
+        say("DISK CORRUPT slot=%llu at start: %s", (unsigned long long)slot, fault);
+    else
         seqs[slot] = block->seq;
-        if (block->seq >= next) next = block->seq + 1;
-    }
-    say("DISK start seq=%llu found=%llu", (unsigned long long)next, (unsigned long long)found);
-    return next ? next : 1;
+    return fault ? 0 : block->seq;
 }
 
-static void verify(int disk, struct block *block, uint64_t slot, uint64_t seq, uint64_t writer, int *good) {
-    const char *fault = transfer(disk, block, slot, 0) != 0 ? "can't be read" : fault_of(block, slot);
-    if (!fault && seq && block->seq != seq) fault = block->writer == writer ? "an old block is back" : "a foreign writer";
+// Reads the whole region, many blocks at a time. Returns the next sequence number.
+static uint64_t recall(int disk, uint64_t slots, uint64_t* seqs) {
+    enum { batch = 64 };
+    uint64_t last = 0, found = 0;
+    struct block* blocks = aligned_alloc(page_size, batch * page_size);
+    for (uint64_t first = 0; blocks && first < slots; first += batch) {
+        const uint64_t count = slots - first < batch ? slots - first : batch;
+        if (pread(disk, blocks, count * page_size, (off_t)(disk_first + first) * page_size) <= 0) continue;
+        for (uint64_t i = 0; i < count; i++) {
+            const uint64_t seq = recall_block(&blocks[i], first + i, seqs);
+            found += seq != 0;
+            if (seq > last) last = seq;
+        }
+    }
+    free(blocks);
+    say("DISK start seq=%llu found=%llu", (unsigned long long)last + 1, (unsigned long long)found);
+    return last + 1;
+}
+
+static void verify(int disk, struct block* block, uint64_t slot, uint64_t seq, uint64_t writer, int* good) {
+    const char* fault = transfer(disk, block, slot, 0) != 0 ? "can't be read" : fault_of(block, slot);
+    if (!fault && seq && block->seq != seq)
+        fault = block->writer == writer ? "an old block is back" : "a foreign writer";
     if (!fault) return;
     *good = 0;
-    say("DISK CORRUPT slot=%llu expected seq=%llu found seq=%llu: %s", (unsigned long long)slot, (unsigned long long)seq,
-        (unsigned long long)block->seq, fault);
+    say("DISK CORRUPT slot=%llu expected seq=%llu found seq=%llu: %s", (unsigned long long)slot,
+        (unsigned long long)seq, (unsigned long long)block->seq, fault);
 }
 
 static uint64_t size_of(int disk) {
     uint64_t bytes = 0;
     if (disk < 0) return 0;
     if (ioctl(disk, BLKGETSIZE64, &bytes) == 0) return bytes;
-    const off_t end = lseek(disk, 0, SEEK_END); // a plain file, in tests
+    const off_t end = lseek(disk, 0, SEEK_END);  // a plain file, in tests
     return end > 0 ? (uint64_t)end : 0;
 }
 
-static void harm_disk(const char *device) {
+static void harm_disk(const char* device) {
     int disk = open(device, O_WRONLY | O_DIRECT);
-    struct block *junk = aligned_alloc(page_size, page_size);
-    if (disk >= 0 && junk && transfer(disk, memset(junk, 0x5a, page_size), 1, 1) == 0) say("NOTE harmed slot 1 of %s", device);
+    struct block* junk = aligned_alloc(page_size, page_size);
+    if (disk >= 0 && junk && transfer(disk, memset(junk, 0x5a, page_size), 1, 1) == 0)
+        say("NOTE harmed slot 1 of %s", device);
     if (disk >= 0) close(disk);
     free(junk);
 }
 
-static void write_disk(const char *device, double rate) {
+static void write_disk(const char* device, double rate) {
     int disk = open(device, O_RDWR | O_DIRECT);
     uint64_t bytes = size_of(disk), writer = 0;
-    struct block *block = aligned_alloc(page_size, page_size);
-    uint64_t *seqs = calloc(disk_slots_max, sizeof *seqs);
+    struct block* block = aligned_alloc(page_size, page_size);
+    uint64_t* seqs = calloc(disk_slots_max, sizeof *seqs);
     if (bytes / page_size < disk_first + 16 || !block || !seqs) {
         say("DISK none: %s is absent or smaller than 2 MiB", device);
         _exit(0);
@@ -273,9 +289,10 @@ static void write_disk(const char *device, double rate) {
     if (slots > disk_slots_max) slots = disk_slots_max;
     if (getrandom(&writer, sizeof writer, GRND_NONBLOCK) != sizeof writer) writer = (uint64_t)(now_s() * 1e9);
     double next_line = 0, due = now_s();
-    for (uint64_t seq = recall(disk, block, slots, seqs);; seq++) {
+    for (uint64_t seq = recall(disk, slots, seqs);; seq++) {
         const uint64_t slot = seq % slots, other = random_below(seq < slots ? seq + 1 : slots);
         int good = 1;
+        if (seqs[slot]) verify(disk, block, slot, seqs[slot], writer, &good);  // harm is seen before it is written over
         memcpy(block->magic, "BALLAST", 8);
         block->seq = seq, block->slot = slot, block->writer = writer;
         for (size_t i = 0; i < words_per_page - 5; i++) block->fill[i] = mix(seq, i);
@@ -294,12 +311,14 @@ static void write_disk(const char *device, double rate) {
         }
         due += 1 / rate;
         const double rest = due - now_s();
-        if (rest > 0) usleep((useconds_t)(rest * 1e6));
-        else due = now_s();
+        if (rest > 0)
+            usleep((useconds_t)(rest * 1e6));
+        else
+            due = now_s();
     }
 }
 
-static pid_t start_disk(pid_t running, const struct settings *settings) {
+static pid_t start_disk(pid_t running, const struct settings* settings) {
     if (running > 0) {
         kill(running, SIGKILL);
         waitpid(running, NULL, 0);
@@ -312,7 +331,7 @@ static pid_t start_disk(pid_t running, const struct settings *settings) {
 
 // --- settings -------------------------------------------------------------------------------------------------------
 
-static int parse_load(const char *text, struct settings *settings) {
+static int parse_load(const char* text, struct settings* settings) {
     char name[16];
     unsigned long mib;
     double rate;
@@ -325,26 +344,30 @@ static int parse_load(const char *text, struct settings *settings) {
     return -1;
 }
 
-static int parse_word(const char *word, struct settings *settings) {
+static int parse_word(const char* word, struct settings* settings) {
     if (strncmp(word, "load=", 5) == 0) return parse_load(word + 5, settings);
-    if (strncmp(word, "disk=", 5) == 0) settings->disk_rate = atof(word + 5);
-    else if (strncmp(word, "dev=", 4) == 0) snprintf(settings->device, sizeof settings->device, "%s", word + 4);
-    else if (strncmp(word, "hb=", 3) == 0 && atof(word + 3) >= 10) settings->heartbeat_s = atof(word + 3) / 1000;
-    else if (strncmp(word, "ip=", 3) != 0) return -1;
+    if (strncmp(word, "disk=", 5) == 0)
+        settings->disk_rate = atof(word + 5);
+    else if (strncmp(word, "dev=", 4) == 0)
+        snprintf(settings->device, sizeof settings->device, "%s", word + 4);
+    else if (strncmp(word, "hb=", 3) == 0 && atof(word + 3) >= 10)
+        settings->heartbeat_s = atof(word + 3) / 1000;
+    else if (strncmp(word, "ip=", 3) != 0)
+        return -1;
     return 0;
 }
 
 static void run_shell(void) {
     const pid_t child = fork();
     if (child == 0) {
-        execl("/bin/sh", "sh", "-c", "stty sane; sh -i; stty -echo", (char *)NULL);
+        execl("/bin/sh", "sh", "-c", "stty sane; sh -i; stty -echo", (char*)NULL);
         _exit(1);
     }
     if (child > 0) waitpid(child, NULL, 0);
 }
 
 // One line from the console: KEY=VALUE changes the load at once, 'sh' is a shell until 'exit'.
-static void obey(char *line, struct settings *settings, struct load *load, pid_t *disk) {
+static void obey(char* line, struct settings* settings, struct load* load, pid_t* disk) {
     const struct settings before = *settings;
     line[strcspn(line, "\r\n")] = 0;
     if (line[0] == 0) return;
@@ -361,7 +384,8 @@ static void obey(char *line, struct settings *settings, struct load *load, pid_t
         return;
     }
     if (parse_word(line, settings) != 0) {
-        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  disk=BLOCKS_PER_SECOND  hb=MS  fault=memory|disk  sh");
+        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  disk=BLOCKS_PER_SECOND  hb=MS  "
+            "fault=memory|disk  sh");
         return;
     }
     say("SET %s", line);
@@ -369,25 +393,26 @@ static void obey(char *line, struct settings *settings, struct load *load, pid_t
     if (settings->disk_rate != before.disk_rate) *disk = start_disk(*disk, settings);
 }
 
-static void listen_to(struct pollfd *console, struct settings *settings, struct load *load, pid_t *disk) {
+static void listen_to(struct pollfd* console, struct settings* settings, struct load* load, pid_t* disk) {
     char line[320];
     const ssize_t got = read(console->fd, line, sizeof line - 1);
     if (got <= 0) {
-        console->fd = -1; // nobody is there: poll ignores it from now on
+        console->fd = -1;  // nobody is there: poll ignores it from now on
         return;
     }
     line[got] = 0;
     obey(line, settings, load, disk);
 }
 
-static void heartbeat(const struct load *load, uint64_t seq, double t) {
+static void heartbeat(const struct load* load, uint64_t seq, double t) {
     say("HB seq=%llu t=%.3f pages=%zu dirtied=%llu checked=%llu bad=%llu %s", (unsigned long long)seq, t, load->filled,
         (unsigned long long)load->dirtied, (unsigned long long)load->checked, (unsigned long long)load->bad,
         load->bad ? "CORRUPT" : "ok");
 }
 
-int main(int argc, char **argv) {
-    struct settings settings = {.mib = 16, .rate = 200, .pattern = random_order, .disk_rate = 0, .heartbeat_s = 0.1, .device = "/dev/vda"};
+int main(int argc, char** argv) {
+    struct settings settings = {
+        .mib = 16, .rate = 200, .pattern = random_order, .disk_rate = 0, .heartbeat_s = 0.1, .device = "/dev/vda"};
     for (int i = 1; i < argc; i++)
         if (parse_word(argv[i], &settings) != 0) say("NOTE setting not understood: %s", argv[i]);
     struct load load = {0};
