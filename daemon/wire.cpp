@@ -1,0 +1,288 @@
+#include "daemon/wire.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "core/try.h"
+#include "daemon/api/auth.h"
+#include "daemon/api/server.h"
+#include "daemon/jobs/engine.h"
+#include "daemon/reconcile/reconciler.h"
+#include "daemon/stats_json.h"
+#include "daemon/store/store.h"
+#include "drivers/libvirt/libvirt_driver.h"
+
+namespace ballast::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+store::StoreOptions store_options(const config::Config& config) {
+    return {.path = config.store.path,
+            .retention = {.events = config.store.event_retention,
+                          .max_events = config.store.max_events,
+                          .jobs = config.store.job_retention,
+                          .answers = config.store.answer_retention},
+            .readers = config.store.readers};
+}
+
+/// Folders of its own, closed to others: the store holds token hashes, the uploads are other people's disks.
+Result<void> make_folder(const std::string& path, std::string_view key) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (!error) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+    if (error)
+        return fail(Code::failed_precondition, "{}: the folder '{}' can't be made: {}", key, path, error.message());
+    return {};
+}
+
+Result<void> write_private_file(const std::string& path, const std::string& content) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    const mode_t before = ::umask(0077);
+    std::ofstream file(path);
+    ::umask(before);
+    file << content << "\n";
+    file.close();
+    if (!file) return fail(Code::failed_precondition, "'{}' can't be written", path);
+    return {};
+}
+
+std::string state_folder(const config::Config& config) {
+    return std::filesystem::path(config.store.path).parent_path().string();
+}
+
+api::TlsFiles tls_files(const config::Config& config) {
+    const bool own = config.server.certificate.empty();
+    const std::string folder = state_folder(config);
+    return {.certificate = own ? folder + "/tls/server.crt" : config.server.certificate,
+            .key = own ? folder + "/tls/server.key" : config.server.key,
+            .own = own,
+            .names = config.server.names};
+}
+
+api::Limits api_limits(const config::LimitsConfig& config) {
+    api::Limits limits;
+    limits.connections = config.connections;
+    limits.event_streams = config.event_streams;
+    limits.header = config.header;
+    limits.body = config.body;
+    limits.upload = config.upload;
+    limits.header_timeout = config.header_timeout;
+    limits.body_timeout = config.body_timeout;
+    limits.idle_timeout = config.idle_timeout;
+    return limits;
+}
+
+class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
+  public:
+    Wired(asio::io_context& loop, config::Config config)
+        : loop_(loop), config_(std::move(config)), prune_timer_(loop) {}
+
+    Result<void> start();
+    [[nodiscard]] std::string url() const override;
+    [[nodiscard]] std::string fingerprint() const override { return server_->tls().key_fingerprint; }
+    asio::awaitable<void> stop() override;
+
+  private:
+    Result<void> open_store();
+    void connect_hosts();
+    void run_jobs();
+    Result<void> serve();
+    Result<void> make_first_token();
+    asio::awaitable<void> prune_for_ever();
+    [[nodiscard]] jobs::Settings job_settings() const;
+    [[nodiscard]] api::Services api_services() const;
+
+    asio::io_context& loop_;
+    config::Config config_;
+    asio::steady_timer prune_timer_;
+    std::shared_ptr<const Clock> clock_ = std::make_shared<SystemClock>();
+    std::shared_ptr<IdSource> ids_ = make_random_ids();
+    std::shared_ptr<jobs::ProgressHub> progress_ = std::make_shared<jobs::ProgressHub>();
+    std::shared_ptr<store::Store> store_;
+    std::shared_ptr<reconcile::Registry> hosts_;
+    std::shared_ptr<reconcile::Reconciler> reconciler_;
+    std::shared_ptr<jobs::Engine> engine_;
+    std::shared_ptr<api::Server> server_;
+    std::shared_ptr<drivers::Driver> libvirt_ = drivers::libvirt::make_libvirt_driver();
+};
+
+Result<void> Wired::open_store() {
+    BALLAST_CHECK(make_folder(state_folder(config_), "store.path"));
+    BALLAST_CHECK(make_folder(config::uploads_folder(config_), "store.uploads"));
+    BALLAST_TRY(store_, store::open_store(store_options(config_), clock_, ids_));
+    if (const auto health = store_->health(); !health.writable)
+        spdlog::error("the store is read-only: {}", health.reason);
+    return {};
+}
+
+void Wired::connect_hosts() {
+    const reconcile::RegistryOptions options{.connect_timeout = config_.hosts.connect_timeout,
+                                             .call_timeout = config_.hosts.call_timeout};
+    hosts_ = std::make_shared<reconcile::Registry>(loop_.get_executor(), store_, drivers::Catalog({libvirt_}), options);
+    reconcile::ReconcileOptions looking;
+    looking.sweep_interval = config_.hosts.sweep_interval;
+    looking.list_interval = config_.hosts.xml_sweep_interval;
+    looking.pair_interval = config_.hosts.pair_check_interval;
+    reconciler_ = std::make_shared<reconcile::Reconciler>(loop_.get_executor(), store_, hosts_, clock_, ids_, looking);
+    reconciler_->start();
+    hosts_->start();
+}
+
+jobs::Settings Wired::job_settings() const {
+    jobs::Settings settings;
+    settings.default_pool = config_.cluster.default_pool;
+    settings.upload_folder = config::uploads_folder(config_);
+    settings.concurrent_jobs = config_.jobs.concurrency;
+    settings.outgoing_migrations = config_.jobs.migrations_out_per_host;
+    settings.incoming_migrations = config_.jobs.migrations_in_per_host;
+    return settings;
+}
+
+void Wired::run_jobs() {
+    engine_ = std::make_shared<jobs::Engine>(jobs::Services{.executor = loop_.get_executor(),
+                                                            .store = store_,
+                                                            .hosts = hosts_,
+                                                            .observer = reconciler_,
+                                                            .clock = clock_,
+                                                            .ids = ids_,
+                                                            .progress = progress_,
+                                                            .settings = job_settings()});
+    engine_->start();
+}
+
+api::Services Wired::api_services() const {
+    api::Services services;
+    services.store = store_;
+    services.clock = clock_;
+    services.ids = ids_;
+    services.hosts = hosts_;
+    services.observer = reconciler_;
+    services.progress = progress_;
+    services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
+        return stats_as_json(*reconciler->stats(), kind, id);
+    };
+    services.check_uri = [libvirt = libvirt_](std::string_view uri) { return libvirt->check_uri(uri); };
+    services.cluster_name = config_.cluster.name;
+    services.version = BALLAST_VERSION;
+    services.default_pool = config_.cluster.default_pool;
+    services.upload_folder = config::uploads_folder(config_);
+    services.limits = api_limits(config_.limits);
+    return services;
+}
+
+Result<void> Wired::serve() {
+    const api::Endpoint endpoint{
+        .kind = api::Endpoint::Kind::tls, .address = config_.server.listen, .port = config_.server.port};
+    BALLAST_TRY(server_, api::start_server(loop_.get_executor(), api_services(),
+                                           {.listen = {endpoint}, .tls = tls_files(config_)}));
+    return {};
+}
+
+/// Nobody could come in without one.
+Result<void> Wired::make_first_token() {
+    const auto snapshot = store_->snapshot();
+    if (!snapshot->tokens.empty() || !store_->health().writable) return {};
+    asio::co_spawn(
+        loop_,
+        [self = shared_from_this()]() -> asio::awaitable<void> {
+            auto secret = std::make_shared<std::string>();
+            const auto written =
+                co_await self->store_->write({}, [secret](store::Transaction& transaction) -> Result<void> {
+                    BALLAST_TRY(const auto made, api::make_token(transaction, "first", Right::admin));
+                    *secret = made.secret;
+                    return {};
+                });
+            const std::string path = first_token_path(self->config_);
+            const Result<void> kept = written ? write_private_file(path, *secret) : std::unexpected(written.error());
+            if (kept)
+                spdlog::info("made the first admin token; it is in {}", path);
+            else
+                spdlog::error("could not make the first admin token: {}", kept.error().chain());
+        },
+        asio::detached);
+    return {};
+}
+
+asio::awaitable<void> Wired::prune_for_ever() {
+    const auto self = shared_from_this();
+    boost::system::error_code stopped;
+    while (!stopped) {
+        prune_timer_.expires_after(config_.store.prune_interval);
+        co_await prune_timer_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
+        if (stopped) co_return;
+        const Result<void> pruned = co_await store_->prune();
+        if (!pruned) spdlog::warn("old events and jobs could not be dropped: {}", pruned.error().chain());
+    }
+}
+
+Result<void> Wired::start() {
+    BALLAST_CHECK(open_store());
+    connect_hosts();
+    run_jobs();
+    BALLAST_CHECK(serve());
+    BALLAST_CHECK(make_first_token());
+    asio::co_spawn(loop_, prune_for_ever(), asio::detached);
+    return {};
+}
+
+std::string Wired::url() const {
+    const auto bound = server_->bound();
+    return fmt::format("https://{}:{}", bound.front().address, bound.front().port);
+}
+
+asio::awaitable<void> Wired::stop() {
+    const auto self = shared_from_this();
+    prune_timer_.cancel();
+    engine_->stop();
+    co_await server_->stop(config_.jobs.stop_timeout / 2);
+    reconciler_->stop();
+    hosts_->stop();
+    store_->close();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Daemon>> start(asio::io_context& loop, const config::Config& config) {
+    auto wired = std::make_shared<Wired>(loop, config);
+    BALLAST_CHECK(wired->start());
+    return wired;
+}
+
+std::string first_token_path(const config::Config& config) {
+    return state_folder(config) + "/first-token";
+}
+
+Result<std::string> recover_token(const config::Config& config, const std::string& name) {
+    const auto clock = std::make_shared<SystemClock>();
+    BALLAST_TRY(const auto store, store::open_store(store_options(config), clock, make_random_ids()));
+    asio::io_context loop;
+    auto secret = std::make_shared<std::string>();
+    auto written =
+        asio::co_spawn(loop,
+                       store->write({.actor = "root", .origin = Origin::ballast, .job = {}},
+                                    [secret, name](store::Transaction& transaction) -> Result<void> {
+                                        BALLAST_TRY(const auto made, api::make_token(transaction, name, Right::admin));
+                                        *secret = made.secret;
+                                        return {};
+                                    }),
+                       asio::use_future);
+    loop.run();
+    const auto outcome = written.get();
+    store->close();
+    if (!outcome) return std::unexpected(outcome.error());
+    return *secret;
+}
+
+}  // namespace ballast::daemon
