@@ -1,0 +1,250 @@
+// Commands that make VMs: from flags, from documents, or only in thought (explain).
+#include <array>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "cli/commands/commands.h"
+#include "cli/document.h"
+
+namespace ballast::cli {
+namespace {
+
+constexpr const char* vms = "/api/v1/vms";
+
+struct CreateOptions {
+    std::string name;
+    std::string image;
+    std::string memory = "512M";
+    std::string memory_minimum;
+    int vcpus = 1;
+    std::vector<std::string> disks;
+    std::string pool;
+    std::vector<std::string> networks;
+    std::vector<std::string> bridges;
+    std::string kernel;
+    std::string initrd;
+    std::string cmdline;
+    std::string serial_log;
+    std::vector<std::string> labels;
+    std::vector<std::string> host_labels;
+    std::string anti_affinity;
+    std::string host;
+    bool autostart = false;
+    bool no_start = false;
+    bool dry_run = false;
+};
+
+/// "10G", or "size=10G,pool=fast,format=raw,bus=scsi,image=debian".
+Result<Json> disk_json(const std::string& text, const CreateOptions& options) {
+    constexpr std::array<const char*, 6> known{"size", "pool", "format", "bus", "image", "cache"};
+    Json disk = Json::object();
+    if (!options.pool.empty()) disk["pool"] = options.pool;
+    std::istringstream parts(text);
+    for (std::string part; std::getline(parts, part, ',');) {
+        const auto equals = part.find('=');
+        const std::string key = equals == std::string::npos ? "size" : part.substr(0, equals);
+        const std::string value = equals == std::string::npos ? part : part.substr(equals + 1);
+        if (std::ranges::find(known, key) == known.end())
+            return fail(Code::invalid_argument, "--disk {}: unknown word '{}'; known are {}", text, key,
+                        fmt::join(known, ", "));
+        if (key == "size") {
+            BALLAST_TRY(disk["size_bytes"], size_json("--disk", value));
+        } else {
+            disk[key] = value;
+        }
+    }
+    return disk;
+}
+
+Result<Json> disks_json(const CreateOptions& options) {
+    Json disks = Json::array();
+    if (!options.image.empty()) {
+        Json first{{"image", options.image}};
+        if (!options.pool.empty()) first["pool"] = options.pool;
+        disks.push_back(std::move(first));
+    }
+    for (const auto& text : options.disks) {
+        BALLAST_TRY(auto disk, disk_json(text, options));
+        disks.push_back(std::move(disk));
+    }
+    return disks;
+}
+
+Result<Json> spec_json(const CreateOptions& options) {
+    Json spec{{"vcpus", options.vcpus}};
+    BALLAST_TRY(spec["memory_bytes"], size_json("--memory", options.memory));
+    if (!options.memory_minimum.empty()) {
+        BALLAST_TRY(spec["memory_minimum_bytes"], size_json("--memory-minimum", options.memory_minimum));
+    }
+    BALLAST_TRY(spec["disks"], disks_json(options));
+    spec["nics"] = Json::array();
+    for (const auto& network : options.networks) spec["nics"].push_back(Json{{"network", network}});
+    for (const auto& bridge : options.bridges) spec["nics"].push_back(Json{{"bridge", bridge}});
+    if (!options.kernel.empty() || !options.cmdline.empty())
+        spec["boot"] = Json{{"kernel", options.kernel}, {"initrd", options.initrd}, {"cmdline", options.cmdline}};
+    if (!options.serial_log.empty()) spec["serial"] = Json{{"log_path", options.serial_log}};
+    BALLAST_TRY(spec["labels"], parse_labels(options.labels));
+    BALLAST_TRY(spec["host_labels"], parse_labels(options.host_labels));
+    if (!options.anti_affinity.empty()) spec["anti_affinity"] = options.anti_affinity;
+    if (options.autostart) spec["autostart"] = true;
+    return spec;
+}
+
+void add_spec(CLI::App& command, CreateOptions& options) {
+    command.add_option("--image", options.image, "Make its first disk a copy-on-write child of this image");
+    command.add_option("--memory", options.memory, "Memory (256M, 4G)")->type_name("SIZE");
+    command.add_option("--memory-minimum", options.memory_minimum, "Memory that it keeps under pressure; default: all")
+        ->type_name("SIZE");
+    command.add_option("--vcpus", options.vcpus, "Virtual CPUs")->check(CLI::Range(1, 1024));
+    command.add_option("--disk", options.disks, "A further new disk: 10G, or size=10G,pool=fast,format=raw")
+        ->type_name("DISK");
+    command.add_option("--pool", options.pool, "Pool of its disks; default: that of the cluster");
+    command.add_option("--network", options.networks, "A NIC on this libvirt network; may be repeated");
+    command.add_option("--bridge", options.bridges, "A NIC on this bridge of the host; may be repeated");
+    command.add_option("--kernel", options.kernel, "Boot this kernel (a path on the host)")->type_name("PATH");
+    command.add_option("--initrd", options.initrd, "with this initrd")->type_name("PATH");
+    command.add_option("--cmdline", options.cmdline, "and this command line");
+    command.add_option("--serial-log", options.serial_log, "A file on the host that also receives the serial console")
+        ->type_name("PATH");
+    command.add_option("--label", options.labels, "key=value; may be repeated")->type_name("K=V");
+    command.add_option("--host-label", options.host_labels, "The host must carry key=value")->type_name("K=V");
+    command.add_option("--anti-affinity", options.anti_affinity, "VMs of one group never share a host")
+        ->type_name("GROUP");
+    command.add_option("--host", options.host, "Put it there; default: the scheduler chooses");
+    command.add_flag("--autostart", options.autostart, "Start it with its host");
+}
+
+Outcome<> create(Session& session, const CreateOptions& options) {
+    BALLAST_TRY(auto spec, spec_json(options));
+    BALLAST_TRY(Api* const api, session.api());
+    Json body{{"name", options.name}, {"spec", std::move(spec)}, {"start", !options.no_start}};
+    if (!options.host.empty()) body["host"] = options.host;
+    BALLAST_TRY(const auto answer, api->write("POST", vms, body));
+    if (answer.job.empty() || session.globals.no_wait)
+        return finish_job(session, answer, options.name + " was created");
+    BALLAST_TRY(const auto job, wait_for_job(session, answer.job));
+    const std::string host = text_at(job.value("result", Json::object()), "host");
+    return session.print_done(job, fmt::format("{} {}{}", options.name, options.no_start ? "is defined" : "runs",
+                                               host.empty() ? "" : " on " + host));
+}
+
+Result<std::string> read_file(const std::string& path) {
+    std::ostringstream text;
+    if (path == "-") {
+        text << std::cin.rdbuf();
+        return text.str();
+    }
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return fail(Code::invalid_argument, "the file '{}' can't be read", path);
+    text << file.rdbuf();
+    return text.str();
+}
+
+/// What the document says beyond what may change while the VM keeps its definition; empty: nothing.
+std::string unchangeable(const Json& wanted, const Json& is, Json& patch) {
+    constexpr std::array<const char*, 6> free{"labels",    "host_labels", "anti_affinity",
+                                              "autostart", "moves",       "memory_policy"};
+    std::string fixed;
+    for (const auto& [key, value] : wanted.items()) {
+        if (is.contains(key) && is[key] == value) continue;
+        if (std::ranges::find(free, key) != free.end())
+            patch[key] = value;
+        else
+            fixed += (fixed.empty() ? "" : ", ") + key;
+    }
+    return fixed;
+}
+
+/// Both sides in the API's own form: sizes as bytes, and of a disk or NIC only what the document names.
+Json normal_form(const Json& spec, const Json& pattern) {
+    if (spec.is_object() && pattern.is_object()) {
+        Json out = Json::object();
+        for (const auto& [key, value] : pattern.items())
+            if (spec.contains(key)) out[key] = normal_form(spec[key], value);
+        return out;
+    }
+    if (!spec.is_array() || !pattern.is_array() || spec.size() != pattern.size()) return spec;
+    Json out = Json::array();
+    for (std::size_t i = 0; i < spec.size(); ++i) out.push_back(normal_form(spec[i], pattern[i]));
+    return out;
+}
+
+Outcome<> update(Session& session, Api& api, const Document& document, const Answer& row) {
+    const Json is = normal_form(row.body.value("spec", Json::object()), document.spec);
+    Json patch = Json::object();
+    const std::string fixed = unchangeable(document.spec, is, patch);
+    if (!fixed.empty())
+        return failing(
+            Exit::conflict,
+            fmt::format("{}: {} exists with another {}, which can't change on an existing VM yet", document.where,
+                        document.name, fixed),
+            fmt::format("`ballast vm show {}`; delete it first, or give the document another name", document.name));
+    if (patch.empty()) return session.print_done(row.body, document.name + " is as the document says");
+    BALLAST_TRY(const auto answer,
+                api.write("PATCH", fmt::format("{}/{}", vms, encoded(document.name)), Json{{"spec", patch}}, row.etag));
+    return finish_job(session, answer, document.name + " was changed");
+}
+
+Outcome<> apply_one(Session& session, Api& api, const Document& document) {
+    auto row = api.get(fmt::format("{}/{}", vms, encoded(document.name)));
+    if (row) return update(session, api, document, *row);
+    if (row.error().exit != Exit::not_found) return std::unexpected(row.error());
+    Json body{{"name", document.name}, {"spec", document.spec}, {"start", document.start}};
+    if (!document.host.empty()) body["host"] = document.host;
+    BALLAST_TRY(const auto answer, api.write("POST", vms, body));
+    return finish_job(session, answer, document.name + " was created");
+}
+
+Outcome<> apply_file(Session& session, const std::string& path) {
+    BALLAST_TRY(const auto text, read_file(path));
+    BALLAST_TRY(const auto documents, parse_documents(text, path == "-" ? "(standard input)" : path));
+    BALLAST_TRY(Api* const api, session.api());
+    for (const auto& document : documents) BALLAST_CHECK(apply_one(session, *api, document));
+    return {};
+}
+
+std::string verdict_line(const Json& candidate, Api& api) {
+    std::string host = text_at(candidate, "host_name");
+    if (host.empty()) host = api.host_name(text_at(candidate, "host"));
+    std::string out = "  " + host + ":";
+    for (const auto& rejection : candidate.value("rejections", Json::array()))
+        out += fmt::format("\n    {}: {}", text_at(rejection, "rule"), text_at(rejection, "reason"));
+    return out;
+}
+
+Outcome<> explain(Session& session, const CreateOptions& options) {
+    BALLAST_TRY(auto spec, spec_json(options));
+    BALLAST_TRY(Api* const api, session.api());
+    Json body{{"spec", std::move(spec)}};
+    if (!options.host.empty()) body["host"] = options.host;
+    BALLAST_TRY(const auto answer, api->write("POST", "/api/v1/placement", body));
+    std::string text;
+    for (const auto& candidate : answer.body.value("candidates", Json::array()))
+        text += verdict_line(candidate, *api) + "\n";
+    return session.print_done(answer.body, text);
+}
+
+}  // namespace
+
+void add_vm_make_commands(CLI::App& vm, Session& session) {
+    const auto options = std::make_shared<CreateOptions>();
+    CLI::App* creating = vm.add_subcommand("create", "Create a VM and start it");
+    creating->add_option("name", options->name, "Its name")->required()->type_name("");
+    add_spec(*creating, *options);
+    creating->add_flag("--no-start", options->no_start, "Only define it");
+    on(creating, session, [options](Session& s) { return create(s, *options); });
+
+    const auto file = std::make_shared<std::string>();
+    CLI::App* applying = vm.add_subcommand("apply", "Make VMs be as YAML documents say");
+    applying->add_option("-f,--file", *file, "The documents; - reads standard input")->required()->type_name("FILE");
+    on(applying, session, [file](Session& s) { return apply_file(s, *file); });
+
+    const auto thought = std::make_shared<CreateOptions>();
+    CLI::App* explaining =
+        vm.add_subcommand("explain", "Say which hosts could take such a VM, and why the others can't");
+    add_spec(*explaining, *thought);
+    on(explaining, session, [thought](Session& s) { return explain(s, *thought); });
+}
+
+}  // namespace ballast::cli
