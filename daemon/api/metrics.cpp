@@ -1,0 +1,183 @@
+#include "daemon/api/metrics.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "core/json_impl.h"
+
+namespace ballast::api {
+namespace {
+
+constexpr int refusals_per_window = 20;
+constexpr Seconds refusal_window{10};
+
+/// A label's value as the exposition format wants it.
+std::string escaped(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        if (c == '\\' || c == '"')
+            (result += '\\') += c;
+        else if (c == '\n')
+            result += "\\n";
+        else
+            result += c;
+    }
+    return result;
+}
+
+template <class E>
+std::string word(E value) {
+    return to_json(value).template get<std::string>();
+}
+
+class Text {
+  public:
+    void family(std::string_view name, std::string_view type, std::string_view help) {
+        fmt::format_to(std::back_inserter(text_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    }
+    void sample(std::string_view name, std::string_view labels, double value) {
+        fmt::format_to(std::back_inserter(text_), "{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels,
+                       labels.empty() ? "" : "}", value);
+    }
+    void sample(std::string_view name, std::string_view labels, std::uint64_t value) {
+        fmt::format_to(std::back_inserter(text_), "{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels,
+                       labels.empty() ? "" : "}", value);
+    }
+    void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
+        family(name, "gauge", help);
+        sample(name, "", value);
+    }
+    void counter(std::string_view name, std::string_view help, std::uint64_t value) {
+        family(name, "counter", help);
+        sample(name, "", value);
+    }
+    void counts(std::string_view name, std::string_view help, const std::map<std::string, std::uint64_t>& by_labels) {
+        family(name, "gauge", help);
+        for (const auto& [labels, value] : by_labels) sample(name, labels, value);
+    }
+    [[nodiscard]] std::string take() { return std::move(text_); }
+
+  private:
+    std::string text_;
+};
+
+/// Every state appears, also those that nothing is in: a rule on `unreachable` needs its 0.
+template <class E>
+std::map<std::string, std::uint64_t> every_state() {
+    std::map<std::string, std::uint64_t> counts;
+    for (const auto& name : json_detail::enumerator_names<E>()) counts[fmt::format("state=\"{}\"", name)] = 0;
+    return counts;
+}
+
+template <class Row>
+std::map<std::string, std::uint64_t> by_state(const Table<Row>& table) {
+    auto counts = every_state<decltype(Row::state)>();
+    table.for_each([&](const Row& row) { ++counts[fmt::format("state=\"{}\"", word(row.state))]; });
+    return counts;
+}
+
+std::map<std::string, std::uint64_t> jobs_by_kind_and_state(const Snapshot& snapshot) {
+    std::map<std::string, std::uint64_t> counts;
+    snapshot.jobs.for_each(
+        [&](const Job& job) { ++counts[fmt::format("kind=\"{}\",state=\"{}\"", escaped(job.kind), word(job.state))]; });
+    return counts;
+}
+
+/// The record of finished migrations that the store still keeps, by mode and result.
+void render_migrations(Text& text, const Snapshot& snapshot) {
+    struct Sum {
+        std::uint64_t count = 0;
+        double total_s = 0;
+        double downtime_s = 0;
+        double bytes = 0;
+    };
+    std::map<std::string, Sum> sums;
+    snapshot.migrations.for_each([&](const Migration& migration) {
+        if (!migration.finished) return;
+        Sum& sum = sums[fmt::format("mode=\"{}\",result=\"{}\"", word(migration.mode), word(migration.phase))];
+        ++sum.count;
+        sum.total_s += std::chrono::duration<double>(migration.total.value_or(Milliseconds(0))).count();
+        sum.downtime_s += std::chrono::duration<double>(migration.downtime.value_or(Milliseconds(0))).count();
+        sum.bytes += static_cast<double>(migration.sent.value_or(Bytes(0)).count());
+    });
+    const auto family = [&](std::string_view name, std::string_view help, double Sum::* value) {
+        text.family(name, "summary", help);
+        for (const auto& [labels, sum] : sums) {
+            text.sample(fmt::format("{}_sum", name), labels, sum.*value);
+            text.sample(fmt::format("{}_count", name), labels, sum.count);
+        }
+    };
+    family("ballast_migration_duration_seconds", "Total time of finished migrations that are still recorded.",
+           &Sum::total_s);
+    family("ballast_migration_downtime_seconds", "Measured downtime of finished migrations.", &Sum::downtime_s);
+    family("ballast_migration_sent_bytes", "Bytes sent by finished migrations.", &Sum::bytes);
+}
+
+}  // namespace
+
+void Metrics::count_request(const std::string& operation, std::string_view method, int status, double seconds) {
+    Series& series = requests_[{operation, std::string(method)}];
+    ++series.by_status[status];
+    ++series.count;
+    series.sum += seconds;
+    for (std::size_t i = 0; i < buckets.size(); ++i)
+        if (seconds <= buckets.at(i)) ++series.within.at(i);
+}
+
+std::optional<std::uint64_t> Metrics::admit_refusal(Timestamp now) {
+    if (now - refusal_window_ >= refusal_window) {
+        refusal_window_ = now;
+        refusals_ = 0;
+    }
+    if (++refusals_ > refusals_per_window) {
+        ++dropped_refusals_;
+        return std::nullopt;
+    }
+    return std::exchange(dropped_refusals_, 0);
+}
+
+std::string Metrics::render_http() const {
+    Text text;
+    text.family("ballast_http_requests_total", "counter", "HTTP requests by operation and status.");
+    for (const auto& [key, series] : requests_)
+        for (const auto& [status, count] : series.by_status)
+            text.sample(
+                "ballast_http_requests_total",
+                fmt::format("operation=\"{}\",method=\"{}\",status=\"{}\"", escaped(key.first), key.second, status),
+                count);
+    text.family("ballast_http_request_duration_seconds", "histogram", "Time from the whole request to its answer.");
+    for (const auto& [key, series] : requests_) {
+        const std::string labels = fmt::format("operation=\"{}\",method=\"{}\"", escaped(key.first), key.second);
+        for (std::size_t i = 0; i < buckets.size(); ++i)
+            text.sample("ballast_http_request_duration_seconds_bucket",
+                        fmt::format("{},le=\"{}\"", labels, buckets.at(i)), series.within.at(i));
+        text.sample("ballast_http_request_duration_seconds_bucket", labels + ",le=\"+Inf\"", series.count);
+        text.sample("ballast_http_request_duration_seconds_sum", labels, series.sum);
+        text.sample("ballast_http_request_duration_seconds_count", labels, series.count);
+    }
+    text.gauge("ballast_http_connections", "Open connections.", static_cast<std::uint64_t>(connections_));
+    text.gauge("ballast_event_streams", "Open event streams.", static_cast<std::uint64_t>(streams_));
+    text.counter("ballast_http_refused_connections_total", "Connections refused by a limit.", refused_connections_);
+    text.counter("ballast_event_streams_cut_total", "Event streams ended because their consumer was too slow.",
+                 cut_streams_);
+    return text.take();
+}
+
+std::string Metrics::render(const Snapshot& snapshot, const store::Health& health, std::string_view version,
+                            Timestamp now) const {
+    Text text;
+    text.family("ballast_build_info", "gauge", "The version that runs.");
+    text.sample("ballast_build_info", fmt::format("version=\"{}\"", escaped(version)), std::uint64_t{1});
+    text.gauge("ballast_time_seconds", "Time of this answer.",
+               static_cast<std::uint64_t>(now.time_since_epoch().count() / 1000));
+    text.counts("ballast_hosts", "Hosts by state.", by_state(snapshot.hosts));
+    text.counts("ballast_vms", "Virtual machines by state.", by_state(snapshot.vms));
+    text.counts("ballast_jobs", "Jobs that the store keeps, by kind and state.", jobs_by_kind_and_state(snapshot));
+    text.gauge("ballast_store_seq", "Number of the last durable event.", health.seq);
+    text.gauge("ballast_store_queued_writes", "Writes that wait for the writer.", health.queued);
+    text.gauge("ballast_store_writable", "1 while the store takes writes.", health.writable ? 1 : 0);
+    render_migrations(text, snapshot);
+    return text.take() + render_http();
+}
+
+}  // namespace ballast::api

@@ -1,0 +1,16 @@
+#include "daemon/api/routes/catalog.h"
+
+#include <iterator>
+
+namespace ballast::api {
+
+std::vector<Route> all_routes() {
+    std::vector<Route> all;
+    for (const auto& table : {cluster_routes, event_routes}) {
+        auto routes = table();
+        all.insert(all.end(), std::make_move_iterator(routes.begin()), std::make_move_iterator(routes.end()));
+    }
+    return all;
+}
+
+}  // namespace ballast::api
