@@ -1,6 +1,7 @@
 #pragma once
 // The templates behind core/json.h. Include it only in a .cpp (nlohmann/json costs 1.6 s a file).
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -85,6 +86,14 @@ std::vector<std::string> member_names() {
     std::vector<std::string> names;
     for_each_member<T>(
         [&](std::string name, const std::string& suffix, auto) { names.push_back(std::move(name) + suffix); });
+    return names;
+}
+
+/// The names without their unit: what people write.
+template <class T>
+std::vector<std::string> plain_names() {
+    std::vector<std::string> names;
+    for_each_member<T>([&](std::string name, const std::string&, auto) { names.push_back(std::move(name)); });
     return names;
 }
 
@@ -199,11 +208,10 @@ Result<T> read_object(const Json& json, std::string_view path) {
     BALLAST_CHECK(outcome);
     if (used == json.size()) return value;
     const auto names = member_names<T>();
-    for (const auto& [key, unused] : json.items()) {
-        const bool known = std::ranges::any_of(
-            names, [&](const std::string& name) { return name == key || name.starts_with(key + "_"); });
-        if (!known) return fail(Code::invalid_argument, "{}{}: unknown key; {}", prefix, key, did_you_mean(key, names));
-    }
+    const auto plain = plain_names<T>();
+    for (const auto& [key, unused] : json.items())
+        if (std::ranges::find(names, key) == names.end() && std::ranges::find(plain, key) == plain.end())
+            return fail(Code::invalid_argument, "{}{}: unknown key; {}", prefix, key, did_you_mean(key, plain));
     return fail(Code::invalid_argument, "{}: a value is given twice, with and without its unit", path);
 }
 
