@@ -140,6 +140,7 @@ Result<Opened> open_database(const std::string& path, std::span<const SchemaStep
             return open_damaged(path, damage);
         return open_sound(path, steps, now, ids);
     } catch (const SQLite::Exception& error) {
+        if (is_damage(error)) return open_damaged(path, error.what());
         if (!is_new && is_about_the_file(error) && is_without_room(path)) return open_without_room(path);
         return std::unexpected(error_of(error, fmt::format("the database '{}' can't be opened", path)));
     }

@@ -3,6 +3,7 @@
 #include <future>
 
 #include "core/try.h"
+#include "daemon/store/entities.h"
 #include "daemon/store/list.h"
 #include "daemon/store/prune.h"
 
@@ -10,6 +11,13 @@ namespace ballast::store {
 namespace {
 
 constexpr std::size_t base_rows_per_item = 500;
+
+/// A base of many rows is made after as many events twice over: bases never cost more than the log itself.
+std::uint64_t base_interval(const Snapshot& snapshot, std::uint64_t least) {
+    std::size_t rows = 0;
+    for_each_entity([&]<class Row>() { rows += table_of<Row>(snapshot).size(); });
+    return std::max<std::uint64_t>(least, 2 * rows);
+}
 
 }  // namespace
 
@@ -86,8 +94,10 @@ void SqliteStore::close() {
 
 void SqliteStore::base_if_due(std::uint64_t seq) {
     if (closing_ || seq - last_base_ < options_.base_every) return;
+    const auto snapshot = writer_.published();
+    if (seq - last_base_ < base_interval(*snapshot, options_.base_every)) return;
     last_base_ = seq;
-    boost::asio::post(housekeeping_, [this, snapshot = writer_.published()] { write_base(snapshot); });
+    boost::asio::post(housekeeping_, [this, snapshot] { write_base(snapshot); });
 }
 
 /// In small items, so that no write waits long behind a base.

@@ -168,7 +168,7 @@ struct StoreOptions {
     std::string path;  ///< database file; its folder is made (0700) if only that is missing
     Retention retention;
     int readers = 2;
-    std::uint64_t base_every = 10'000;            ///< events between base snapshots, from which `snapshot_at` rebuilds
+    std::uint64_t base_every = 10'000;            ///< events between base snapshots (at least twice the rows)
     std::chrono::milliseconds probe_every{1000};  ///< how often a full disk is tried again
 };
 

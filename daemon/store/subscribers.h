@@ -28,10 +28,13 @@ class Subscribers {
         std::function<void(const std::vector<Event>&)> call;
         std::atomic<bool> wanted{true};
     };
+    struct List {
+        std::mutex mutex;
+        std::vector<std::shared_ptr<Listener>> listeners;
+    };
     class Handle;
 
-    std::mutex mutex_;
-    std::vector<std::shared_ptr<Listener>> listeners_;
+    std::shared_ptr<List> list_ = std::make_shared<List>();  // a subscription may outlive the store
 };
 
 }  // namespace ballast::store
