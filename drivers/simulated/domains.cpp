@@ -163,18 +163,18 @@ Result<void> State::undefine(const std::string& host, const VmId& vm) {
     BALLAST_TRY(const SimDomain* found, domain(host, vm));
     if (is_active(found->state))
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is active: end it first", found->name, host);
-    remove_domain(host, vm, "undefined: removed");
+    forget_domain(host, vm);
+    emit_domain(host, vm, DriverEvent::Kind::domain_removed, "undefined: removed");
     return {};
 }
 
-void State::remove_domain(const std::string& host, const VmId& vm, const std::string& detail) {
+void State::forget_domain(const std::string& host, const VmId& vm) {
     SimHost& at = *find_host(host);
     const auto found = at.domains.find(vm);
     if (found == at.domains.end()) return;
     const auto named = at.names.find(found->second.name);
     if (named != at.names.end() && named->second == vm) at.names.erase(named);
     at.domains.erase(found);
-    emit_domain(host, vm, DriverEvent::Kind::domain_removed, detail);
 }
 
 Result<void> State::start(const std::string& host, const VmId& vm) {
@@ -199,6 +199,7 @@ Result<void> State::start(const std::string& host, const VmId& vm) {
     found->balloon = found->config.memory;
     found->started = time.now();
     found->completed.reset();
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "started: booted");
     return {};
 }
@@ -235,7 +236,7 @@ void State::end_qemu(const std::string& host, const VmId& vm, const std::string&
     ended.balloon = Bytes(0);
     ended.disk_stores.clear();
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "stopped: " + reason);
-    if (!ended.persistent) remove_domain(host, vm, "stopped: " + reason);
+    if (!ended.persistent) forget_domain(host, vm);  // libvirt tells of the stop only
     qemu_gone(host, vm);
 }
 

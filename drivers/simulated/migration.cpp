@@ -346,10 +346,12 @@ void State::finish(const VmId& vm) {
     hosts.at(from).outgoing.erase(vm);
     hosts.at(to).incoming.erase(vm);
     migrations.erase(vm);
+    emit_domain(to, vm, DriverEvent::Kind::domain_changed, "defined: added");
     emit_domain(to, vm, DriverEvent::Kind::domain_changed, "resumed: migrated");
-    emit_domain(from, vm, DriverEvent::Kind::job_completed, "migration completed");
+    forget_domain(from, vm);
+    // As libvirt 9.0: of the undefining at the source there is no event.
     emit_domain(from, vm, DriverEvent::Kind::domain_changed, "stopped: migrated");
-    remove_domain(from, vm, "undefined: removed");
+    emit_domain(from, vm, DriverEvent::Kind::job_completed, "job completed");
     for (const auto& done : waiters) done({});
     share_links(from, to);
 }

@@ -170,7 +170,7 @@ class State {
     Result<HostStats> sweep(const std::string& host);
     /// The QEMU process ends; a transient domain goes with it.
     void end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left);
-    void remove_domain(const std::string& host, const VmId& vm, const std::string& detail);
+    void forget_domain(const std::string& host, const VmId& vm);
 
     // Storage (storage.cpp).
     Result<std::vector<PoolView>> list_pools(const std::string& host);

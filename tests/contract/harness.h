@@ -24,10 +24,10 @@ struct HostAddress {
 struct Abilities {
     bool migrates = true;
     bool has_console = true;
-    bool has_content = true;    ///< volumes hold bytes
-    bool has_backing = true;    ///< volumes have copy-on-write parents
-    bool counts_memory = true;  ///< statistics of the guest's memory
-    bool keeps_all = true;      ///< the definition comes back with every device as it was written
+    bool has_content = true;  ///< volumes hold bytes
+    bool has_backing = true;  ///< volumes have copy-on-write parents
+    bool is_mock = false;     ///< no hypervisor behind it: few facts, no figures, coarse error codes
+    bool keeps_all = true;    ///< the definition comes back with every device as it was written
 };
 
 class Harness {

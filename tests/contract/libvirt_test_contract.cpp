@@ -12,12 +12,7 @@ class LibvirtTestHarness final : public Harness {
         return {{HostId("mock"), "test:///default", "test:///default", ""}};
     }
     [[nodiscard]] Abilities abilities() const override {
-        return {.migrates = false,
-                .has_console = false,
-                .has_content = false,
-                .has_backing = false,
-                .counts_memory = false,
-                .keeps_all = true};
+        return {.migrates = false, .has_console = false, .has_content = false, .has_backing = false, .is_mock = true};
     }
     [[nodiscard]] drivers::DomainDefinition guest() const override {
         drivers::DomainDefinition definition;

@@ -116,20 +116,31 @@ bool DriverContract::becomes(const VmId& vm, DomainState state, std::size_t inde
     return eventually([&] { return state_of(vm, index) == state; });
 }
 
-bool DriverContract::hears(DriverEvent::Kind kind, const VmId& vm, std::size_t index) {
-    return eventually(
-        [&] {
-            const std::scoped_lock lock(heard_->mutex);
-            return std::ranges::any_of(heard_->events, [&](const DriverEvent& event) {
-                return event.kind == kind && event.vm == vm && event.host == address(index).id;
-            });
-        },
-        std::chrono::seconds(5));
+bool DriverContract::has_heard(DriverEvent::Kind kind, const VmId& vm, std::size_t index,
+                               std::string_view detail) const {
+    const std::scoped_lock lock(heard_->mutex);
+    return std::ranges::any_of(heard_->events, [&](const DriverEvent& event) {
+        return event.kind == kind && event.vm == vm && event.host == address(index).id &&
+               event.detail.starts_with(detail);
+    });
+}
+
+bool DriverContract::hears(DriverEvent::Kind kind, const VmId& vm, std::size_t index, std::string_view detail) {
+    return eventually([&] { return has_heard(kind, vm, index, detail); }, std::chrono::seconds(5));
 }
 
 void DriverContract::forget_events() {
     const std::scoped_lock lock(heard_->mutex);
     heard_->events.clear();
+}
+
+std::string DriverContract::heard_of(const VmId& vm) const {
+    const std::scoped_lock lock(heard_->mutex);
+    std::string text = "heard:";
+    for (const auto& event : heard_->events)
+        if (event.vm == vm)
+            text += fmt::format(" [{} kind {} '{}']", event.host, static_cast<int>(event.kind), event.detail);
+    return text;
 }
 
 }  // namespace ballast::testing

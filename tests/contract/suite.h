@@ -64,8 +64,12 @@ class DriverContract : public ::testing::TestWithParam<HarnessMaker> {
     DomainState state_of(const VmId& vm, std::size_t index = 0);
     bool becomes(const VmId& vm, DomainState state, std::size_t index = 0);
     /// Whether an event of the kind for the VM arrives (or has arrived) from the host.
-    bool hears(DriverEvent::Kind kind, const VmId& vm, std::size_t index = 0);
+    bool hears(DriverEvent::Kind kind, const VmId& vm, std::size_t index = 0, std::string_view detail = "");
+    [[nodiscard]] bool has_heard(DriverEvent::Kind kind, const VmId& vm, std::size_t index,
+                                 std::string_view detail = "") const;
     void forget_events();
+    /// What was heard of the VM, for messages: "h1 domain_changed 'stopped: migrated'; …".
+    [[nodiscard]] std::string heard_of(const VmId& vm) const;
 
   private:
     void remove(HostDriver& host, const VmId& vm);
@@ -87,6 +91,16 @@ MATCHER_P(FailsWith, code, std::string("fails with ") + std::string(name_of(code
     }
     *result_listener << name_of(arg.error().code()) << ": " << arg.error().chain();
     return arg.error().code() == code;
+}
+/// "the hypervisor refuses it in this state"; libvirt's test driver can't say that it is the state.
+MATCHER_P(Refuses, abilities, "is refused as failed_precondition") {
+    if (arg.has_value()) {
+        *result_listener << "it succeeded";
+        return false;
+    }
+    *result_listener << name_of(arg.error().code()) << ": " << arg.error().chain();
+    const Code code = arg.error().code();
+    return code == Code::failed_precondition || (abilities.is_mock && code == Code::internal);
 }
 MATCHER(Succeeds, "succeeds") {
     if (!arg.has_value()) *result_listener << name_of(arg.error().code()) << ": " << arg.error().chain();
