@@ -69,7 +69,7 @@ void LabDriver::TearDown() {
     }
     for (const auto& one : hosts_) one->close();
     hosts_.clear();
-    io_.run_for(std::chrono::milliseconds(50));
+    io_.poll();
 }
 
 DomainState LabDriver::state_on(std::size_t host, const VmId& vm) {

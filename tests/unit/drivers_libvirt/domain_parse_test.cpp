@@ -1,0 +1,139 @@
+#include "drivers/libvirt/domain_parse.h"
+
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/drivers_libvirt/matchers.h"
+
+namespace ballast::drivers::libvirt {
+namespace {
+
+using ballast::testing::Refuses;
+using ballast::testing::Succeeds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* foreign = R"(<domain type='kvm' id='3' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>legacy</name>
+  <uuid>6F3A0E1C-0000-4000-8000-00000000ABCD</uuid>
+  <metadata><other:x xmlns:other='https://example.org' cluster='not ours'/></metadata>
+  <memory unit='GiB'>2</memory>
+  <currentMemory unit='KiB'>1048576</currentMemory>
+  <vcpu placement='static' current='2'>4</vcpu>
+  <os><type arch='x86_64' machine='pc-i440fx-6.2'>hvm</type><boot dev='hd'/></os>
+  <cpu mode='custom'><model fallback='allow'>Haswell</model></cpu>
+  <devices>
+    <disk type='block' device='disk'><driver name='qemu' type='raw' cache='none'/><source dev='/dev/vg/legacy'/>
+      <target dev='vda' bus='virtio'/></disk>
+    <disk type='file' device='cdrom'><source file='/iso/debian.iso'/><target dev='sda' bus='sata'/><readonly/></disk>
+    <disk type='file' device='cdrom'><target dev='sdb' bus='sata'/></disk>
+    <interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br7'/><model type='virtio'/></interface>
+    <interface type='network'><source network='default' bridge='virbr0'/></interface>
+    <hostdev mode='subsystem' type='pci' managed='yes'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>)";
+
+TEST(DomainParse, ReadsAForeignDefinition) {
+    const auto view = parse_domain(foreign);
+    ASSERT_THAT(view, Succeeds());
+    EXPECT_EQ(view->id, VmId("6f3a0e1c-0000-4000-8000-00000000abcd")) << "ids are lower case";
+    EXPECT_EQ(view->name, "legacy");
+    EXPECT_EQ(view->spec.memory, gibibytes(2));
+    EXPECT_EQ(view->spec.vcpus, 2);
+    EXPECT_EQ(view->spec.machine, "pc-i440fx-6.2");
+    EXPECT_EQ(view->spec.cpu_model, "Haswell");
+    ASSERT_EQ(view->spec.disks.size(), 1U) << "a CD drive is no disk";
+    EXPECT_EQ(view->spec.disks[0].path, "/dev/vg/legacy");
+    ASSERT_EQ(view->spec.nics.size(), 2U);
+    EXPECT_EQ(view->spec.nics[0].bridge, "br7");
+    EXPECT_EQ(view->spec.nics[1].network, "default");
+    EXPECT_EQ(view->spec.nics[1].bridge, "");
+    EXPECT_FALSE(view->spec.balloon.enabled);
+    EXPECT_FALSE(view->stamp.has_value()) << "somebody else's metadata is not a stamp";
+    EXPECT_THAT(view->bound_by, ElementsAre("passthrough device (pci)", "local media /iso/debian.iso"));
+}
+
+TEST(DomainParse, FindsAStampUnderAnyPrefix) {
+    const auto stamped = [](const char* metadata) {
+        return parse_domain(std::string("<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><metadata>") +
+                            metadata + "</metadata></domain>");
+    };
+    const Stamp expected{.cluster = "c1", .owner = HostId("h1"), .epoch = 3};
+    for (const char* metadata :
+         {"<ballast:vm xmlns:ballast='https://ballast.dev/xmlns/1' cluster='c1' owner='h1' epoch='3'/>",
+          "<b:vm xmlns:b='https://ballast.dev/xmlns/1' cluster='c1' owner='h1' epoch='3'/>",
+          "<vm xmlns='https://ballast.dev/xmlns/1' cluster='c1' owner='h1' epoch='3'/>"}) {
+        const auto view = stamped(metadata);
+        ASSERT_THAT(view, Succeeds());
+        EXPECT_EQ(view->stamp, expected) << metadata;
+    }
+    EXPECT_FALSE(stamped("<ballast:vm xmlns:ballast='https://example.org' cluster='c1'/>")->stamp.has_value());
+}
+
+TEST(DomainParse, RefusesDocumentTypesAndNeverExpandsEntities) {
+    EXPECT_THAT(parse_domain("<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><domain><name>&e;</name></domain>"),
+                Refuses(Code::invalid_argument, "document type"));
+    const auto undeclared =
+        parse_domain("<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><name>&e;&amp;&#65;</name></domain>");
+    ASSERT_THAT(undeclared, Succeeds());
+    EXPECT_EQ(undeclared->name, "&e;&A") << "an unknown entity stays the text it is";
+}
+
+TEST(DomainParse, RefusesWhatIsNotADomain) {
+    EXPECT_THAT(parse_domain(""), Refuses(Code::invalid_argument, "not XML"));
+    EXPECT_THAT(parse_domain("<domain><name>"), Refuses(Code::invalid_argument, "not XML"));
+    EXPECT_THAT(parse_domain("<network/>"), Refuses(Code::invalid_argument, "<domain>"));
+    EXPECT_THAT(parse_domain("<domain/>"), Refuses(Code::invalid_argument, ""));
+    EXPECT_THAT(parse_domain("<domain><uuid>../../etc</uuid></domain>"), Refuses(Code::invalid_argument, ""));
+    EXPECT_THAT(parse_domain(std::string(std::size_t{9} << 20U, 'x')), Refuses(Code::invalid_argument, "more than"));
+}
+
+TEST(DomainParse, SurvivesDeepAndBrokenDocuments) {
+    std::string deep;
+    for (int i = 0; i < 100'000; ++i) deep += "<a>";
+    EXPECT_FALSE(parse_domain(deep).has_value());
+    std::mt19937 random(7);
+    const std::string whole = foreign;
+    for (int i = 0; i < 2'000; ++i) {
+        std::string broken = whole;
+        for (int k = 0; k < 3; ++k) broken[random() % broken.size()] = static_cast<char>(random() % 256);
+        broken.resize(1 + random() % broken.size());
+        EXPECT_NO_THROW({ static_cast<void>(parse_domain(broken)); });
+    }
+}
+
+TEST(DomainParse, ReadsCapabilities) {
+    const std::string xml = R"(<capabilities><host><uuid>u-1</uuid><cpu><arch>x86_64</arch><model>EPYC</model></cpu>
+        <topology><cells num='1'><cell id='0'><memory unit='KiB'>1024</memory><cpus num='2'/></cell></cells></topology></host>
+        <guest><arch name='i686'><machine>pc-old</machine></arch></guest>
+        <guest><arch name='x86_64'><machine>pc-q35-7.2</machine><machine canonical='pc-q35-7.2'>q35</machine>
+          <domain type='qemu'/><domain type='kvm'/></arch></guest></capabilities>)";
+    HostFacts facts;
+    ASSERT_THAT(read_capabilities(xml, facts), Succeeds());
+    EXPECT_EQ(facts.host_uuid, "u-1");
+    EXPECT_EQ(facts.cpu_model, "EPYC");
+    ASSERT_EQ(facts.numa.size(), 1U);
+    EXPECT_EQ(facts.numa[0].memory, mebibytes(1));
+    EXPECT_EQ(facts.numa[0].cpus, 2);
+    EXPECT_THAT(parse_machine_types(xml, "x86_64"), ElementsAre("pc-q35-7.2", "q35"));
+    EXPECT_THAT(parse_virt_types(xml, "x86_64"), ElementsAre("qemu", "kvm"));
+    EXPECT_THAT(parse_machine_types("rubbish", "x86_64"), IsEmpty());
+}
+
+TEST(DomainParse, ReadsDomainCapabilities) {
+    const auto found = parse_domain_capabilities(R"(<domainCapabilities><domain>qemu</domain>
+        <os supported='yes'><enum name='firmware'><value>efi</value></enum></os>
+        <cpu><mode name='host-model'><model>X</model></mode><mode name='custom' supported='yes'>
+          <model usable='yes'>qemu64</model><model usable='no'>EPYC</model><model usable='unknown'>Old</model></mode></cpu>
+        </domainCapabilities>)");
+    ASSERT_THAT(found, Succeeds());
+    EXPECT_EQ(found->virt_type, "qemu");
+    EXPECT_THAT(found->cpu_models, ElementsAre("qemu64", "Old"));
+    EXPECT_THAT(found->firmware, ElementsAre("efi"));
+}
+
+}  // namespace
+}  // namespace ballast::drivers::libvirt
