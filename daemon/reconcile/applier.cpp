@@ -81,6 +81,7 @@ boost::asio::awaitable<Result<Leftover>> Applier::apply(std::vector<Reading> rea
                 for (const std::size_t index : left) outcome->leftover.again.push_back((*part)[index].first);
         }
         leftover.doubtful.merge(outcome->leftover.doubtful);
+        leftover.vanished.merge(outcome->leftover.vanished);
         std::ranges::move(outcome->leftover.again, std::back_inserter(leftover.again));
     }
     co_return leftover;
@@ -116,10 +117,13 @@ Result<void> Applier::change(store::Transaction& transaction, const std::vector<
                                    .now = transaction.now(),
                                    .hosts = transaction.snapshot().hosts,
                                    .proven = cause.proven,
+                                   .searched = cause.searched,
                                    .host_is_new = cause.host_is_new};
         const Merged merged = merge(row, said, context);
         if (merged.doubtful)
             outcome.leftover.doubtful.emplace(id, active_hosts(row, said));
+        else if (merged.vanished)
+            outcome.leftover.vanished.insert(id);
         else if (!merged.notes.empty())
             put(transaction, id, merged);
     }

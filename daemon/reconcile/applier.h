@@ -30,12 +30,14 @@ struct Cause {
     Origin origin = Origin::outside;
     JobId job;                 ///< set: whatever changed is this job's doing
     bool host_is_new = false;  ///< see MergeContext
-    bool proven = false;
+    bool proven = false;       ///< see MergeContext
+    bool searched = false;     ///< see MergeContext
 };
 
 /// What could not be settled by these readings.
 struct Leftover {
     std::map<VmId, std::set<HostId>> doubtful;  ///< read A, B, A there
+    std::set<VmId> vanished;                    ///< read again in a moment
     std::vector<VmId> again;                    ///< it changed meanwhile: read it once more
 };
 

@@ -368,6 +368,13 @@ bool is_left_by_the_dead(const Vm& vm, const MergeContext& context) {
            (vm.managed || vm.state != VmState::stopped);
 }
 
+/// Defined nowhere, by the word of hosts that are still in the inventory.
+bool has_vanished(const Vm& before, const Vm& now, const MergeContext& context) {
+    const auto stayed = [&](const Definition& one) { return in_inventory(context, one.host); };
+    return !now.job && now.definitions.empty() && !before.definitions.empty() &&
+           std::ranges::all_of(before.definitions, stayed);
+}
+
 bool says_anything(const std::vector<HostSaid>& said) {
     return std::ranges::any_of(said, [](const HostSaid& one) { return one.view.has_value(); });
 }
@@ -423,8 +430,10 @@ Merged merge(const std::optional<Vm>& row, const std::vector<HostSaid>& said, co
     std::ranges::sort(vm.definitions, {}, &Definition::host);
     if (row && is_left_by_the_dead(vm, context))
         vm = released(std::move(vm), *vm.host, "found at the next look", context.now);
+    if (row && has_vanished(*row, vm, context) && !context.searched)
+        return {.row = row, .notes = {}, .doubtful = false, .vanished = true};
     if (auto note = reason_to_leave(vm, row, context)) return {.row = std::nullopt, .notes = {*std::move(note)}};
-    if (!judge(vm, said, context, !row)) return {.row = row, .notes = {}, .doubtful = true};
+    if (!judge(vm, said, context, !row)) return {.row = row, .notes = {}, .doubtful = true, .vanished = false};
     if (row && vm == *row) return {.row = std::move(vm), .notes = {}};
     auto notes = describe_change(row, vm, context);
     return {.row = std::move(vm), .notes = std::move(notes)};

@@ -19,7 +19,9 @@
 //    quarantined; a slow host or one in maintenance answers, so its VMs stay known. If that host is confirmed dead, its
 //    copy counts no longer.
 //  - All definitions gone: an observed VM leaves the inventory (vm.removed_outside); a managed one stays as `missing`
-//    with an alert; while a job works on it, the job decides.
+//    with an alert; while a job works on it, the job decides. Believed only when `searched`: a VM that was moved
+//    outside is gone from one host before the other one was heard. Until then the row stays and the result is
+//    `vanished`.
 //  - A foreign cluster id, or an epoch above the store's: observe-only *alert*, not `managed = false` — the operator's
 //    decision to manage the VM stands, and comes back by itself when the stamp does; submit refuses by the alert
 //    (alerts.h).
@@ -62,6 +64,7 @@ struct MergeContext {
     Timestamp now;
     const Table<Host>& hosts;  ///< names, and who is confirmed dead
     bool proven = false;       ///< several active copies were read in the order A, B, A
+    bool searched = false;     ///< the hosts had time to say where it went
     bool host_is_new = false;  ///< the host is being listed for the first time since it was connected
 };
 
@@ -76,6 +79,7 @@ struct Merged {
     std::optional<Vm> row;    ///< nullopt: not in the inventory (any more)
     std::vector<Note> notes;  ///< empty: nothing changed
     bool doubtful = false;    ///< several active copies, not proven: read again
+    bool vanished = false;    ///< defined nowhere, not searched: read again in a moment
 };
 
 [[nodiscard]] Merged merge(const std::optional<Vm>& row, const std::vector<HostSaid>& said,

@@ -119,6 +119,8 @@ void Reconciler::on_link(const drivers::DriverEvent& event) {
     const bool was_listed = work_.contains(event.host) && work_.at(event.host).listed;
     if (event.link == LinkState::unreachable || (event.link == LinkState::connecting && was_listed))
         lose(event.host, HostSaid::Kind::unreachable);
+    // A slow host's events may have been lost.
+    if (event.link == LinkState::up && was_listed) pauses_->spawn(list_again(event.host), "list of a host");
 }
 
 void Reconciler::on_committed(const std::vector<Event>& events) {
@@ -162,10 +164,11 @@ void Reconciler::mark_dirty(const HostId& host, const VmId& vm) {
     pauses_->spawn(pump(host), "reading of changed domains");
 }
 
-void Reconciler::prove_later(const Leftover& leftover) {
+void Reconciler::look_after(const Leftover& leftover) {
     for (const auto& [vm, hosts] : leftover.doubtful)
         if (proving_.insert(vm).second) pauses_->spawn(prove(vm, hosts), "proof of a conflict");
-    const auto snapshot = store_->snapshot();
+    for (const auto& vm : leftover.vanished)
+        if (searching_.insert(vm).second) pauses_->spawn(search(vm), "search for a VM");
     for (const auto& vm : leftover.again)
         for (auto& [host, work] : work_)
             if (work.domains.contains(vm)) mark_dirty(host, vm);
@@ -197,7 +200,7 @@ asio::awaitable<Result<void>> Reconciler::apply(std::vector<Reading> readings, C
         if (reading.said.kind == HostSaid::Kind::absent) at->second.domains.erase(reading.vm);
     }
     BALLAST_CO_TRY(const Leftover leftover, co_await applier_->apply(std::move(readings), std::move(cause)));
-    prove_later(leftover);
+    look_after(leftover);
     co_return Result<void>{};
 }
 
@@ -354,6 +357,31 @@ asio::awaitable<void> Reconciler::prove(VmId vm, std::set<HostId> hosts) {
         co_await Pauses::wait(pauses_, pause);
     }
     proving_.erase(vm);
+}
+
+/// Gives the other hosts time to say where the VM went.
+asio::awaitable<void> Reconciler::search(VmId vm) {
+    const auto self = shared_from_this();
+    for (Milliseconds waited{0}; waited < options_.search_limit; waited += options_.search) {
+        co_await Pauses::wait(pauses_, options_.search);
+        if (pauses_->ended()) co_return;
+        if (!registry_->is_settling()) break;
+    }
+    searching_.erase(vm);
+    std::set<HostId> hosts = hosts_of(*store_->snapshot(), vm);
+    std::erase_if(hosts, [&](const HostId& host) { return !registry_->is_listed(host); });
+    const auto readings = std::make_shared<std::vector<Reading>>();
+    const auto asked = co_await read_all(vm, hosts, readings);
+    Cause cause;
+    cause.searched = true;
+    const auto done = co_await apply(std::move(*readings), cause);
+    if (!asked || !done) spdlog::warn("vm={} can't be searched for: {}", vm, (asked ? done : asked).error().chain());
+}
+
+asio::awaitable<void> Reconciler::list_again(HostId host) {
+    const auto self = shared_from_this();
+    const auto done = co_await list(host, false);
+    if (!done) spdlog::warn("host={} can't be listed again: {}", host, done.error().chain());
 }
 
 // Observer.

@@ -31,6 +31,10 @@ struct ReconcileOptions {
     Milliseconds pair_interval{10 * 60'000};
     Milliseconds settle{25};          ///< events of one action are gathered this long
     Milliseconds retry_pause{1'000};  ///< before a domain is read again that could not be read; doubles to a minute
+    /// A VM that is defined nowhere is looked for this long before it is believed to be gone; while hosts are still
+    /// being connected, up to `search_limit`.
+    Milliseconds search{250};
+    Milliseconds search_limit{30'000};
     std::size_t reads_per_host = 4;
 };
 
@@ -76,7 +80,7 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
     void lose(const HostId& host, HostSaid::Kind kind);
     void mark_dirty(const HostId& host, const VmId& vm);
     void mark_dirty(const Snapshot& snapshot, const VmId& vm);
-    void prove_later(const Leftover& leftover);
+    void look_after(const Leftover& leftover);
 
     // Looking.
     drivers::Task<> list(HostId host, bool is_new);
@@ -86,6 +90,8 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
     boost::asio::awaitable<void> read_again(HostId host, VmId vm, std::uint64_t round, Milliseconds pause);
     boost::asio::awaitable<void> write_lost(HostId host, HostSaid::Kind kind);
     boost::asio::awaitable<void> prove(VmId vm, std::set<HostId> hosts);
+    boost::asio::awaitable<void> search(VmId vm);
+    boost::asio::awaitable<void> list_again(HostId host);
     drivers::Task<Reading> read(HostId host, VmId vm);
     drivers::Task<> read_all(VmId vm, std::set<HostId> hosts, std::shared_ptr<std::vector<Reading>> readings);
     boost::asio::awaitable<void> read_into(HostId host, VmId vm, std::shared_ptr<std::vector<Reading>> readings,
@@ -107,6 +113,7 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
     std::shared_ptr<PairChecker> pairs_;
     std::map<HostId, Work> work_;
     std::set<VmId> proving_;
+    std::set<VmId> searching_;
     std::shared_ptr<void> driver_events_;
     std::unique_ptr<store::Subscription> subscription_;
 };

@@ -71,6 +71,13 @@ bool Registry::is_listed(const HostId& host) const {
     return at != links_.end() && at->second.sight.listed;
 }
 
+bool Registry::is_settling() const {
+    return std::ranges::any_of(links_, [](const auto& one) {
+        const HostSight& sight = one.second.sight;
+        return sight.link != LinkState::unreachable && !sight.listed && sight.quarantine.empty();
+    });
+}
+
 void Registry::on_committed(const std::vector<Event>& events) {
     bool vms_changed = false;
     for (const auto& event : events) {

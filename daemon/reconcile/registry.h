@@ -53,6 +53,8 @@ class Registry final : public HostRegistry, public std::enable_shared_from_this<
 
     /// Whether the host is connected and what it runs was listed since.
     [[nodiscard]] bool is_listed(const HostId& host) const;
+    /// Whether some host is still being connected or listed, so that more may become known soon.
+    [[nodiscard]] bool is_settling() const;
     /// Reads facts and pools again. Errors: unavailable, those of the driver.
     drivers::Task<> refresh(HostId host);
 

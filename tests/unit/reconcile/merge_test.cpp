@@ -57,7 +57,9 @@ class Merge : public ::testing::Test {
     Merge() {
         for (const auto* name : {"h1", "h2", "h3"}) hosts.put(a_host(name).build());
     }
-    MergeContext context() { return {.cluster = ours, .now = noon, .hosts = hosts, .proven = proven}; }
+    MergeContext context() {
+        return {.cluster = ours, .now = noon, .hosts = hosts, .proven = proven, .searched = searched};
+    }
     Merged merged(std::optional<Vm> row, std::vector<HostSaid> said) { return merge(row, said, context()); }
     Vm after(const Vm& row, std::vector<HostSaid> said) {
         auto result = merged(row, std::move(said));
@@ -72,6 +74,7 @@ class Merge : public ::testing::Test {
 
     Table<Host> hosts;
     bool proven = false;
+    bool searched = true;
     std::vector<std::string> kinds;
 };
 
@@ -178,6 +181,18 @@ TEST_F(Merge, AnObservedVmLeavesWithItsLastDefinition) {
     const auto result = merged(a_vm().observed().on("h1").build(), {absent("h1")});
     EXPECT_FALSE(result.row);
     EXPECT_EQ(result.notes.front().kind, "vm.removed_outside");
+}
+
+TEST_F(Merge, AVmThatIsDefinedNowhereIsSearchedForBeforeItIsBelievedGone) {
+    searched = false;
+    for (const Vm& row : {a_vm().observed().on("h1").build(), a_vm().on("h1").running().build()}) {
+        const auto result = merged(row, {absent("h1")});
+        EXPECT_TRUE(result.vanished);
+        EXPECT_EQ(result.row, row);
+        EXPECT_THAT(result.notes, IsEmpty());
+        const Vm moved = after(row, {absent("h1"), defined("h2", DomainState::running)});
+        EXPECT_EQ(moved.host, HostId("h2"));
+    }
 }
 
 TEST_F(Merge, AManagedVmIsMissingAndNeverDropped) {

@@ -152,7 +152,10 @@ class WorldTest : public ::testing::Test {
         return testing::run_until(io_, condition, limit);
     }
     [[nodiscard]] bool becomes(const std::string& host, HostState state) {
-        return eventually([&] { return host_state(host) == state; });
+        // After a restart the row still says what it said before, until the registry has written.
+        return eventually([&] {
+            return host_state(host) == state && (state != HostState::up || registry_->is_listed(HostId(host)));
+        });
     }
     [[nodiscard]] bool becomes(const VmId& id, VmState state) {
         return eventually([&] { return vm(id) != nullptr && vm(id)->state == state; });
@@ -184,7 +187,8 @@ class WorldTest : public ::testing::Test {
                               .list_interval = std::chrono::minutes(5),
                               .pair_interval = std::chrono::hours(1),
                               .settle = Milliseconds(2),
-                              .retry_pause = Milliseconds(20)};
+                              .retry_pause = Milliseconds(20),
+                              .search = Milliseconds(100)};
     Milliseconds call_timeout_{15'000};
     std::shared_ptr<const Snapshot> seen_;
 };
