@@ -2,12 +2,11 @@
 
 #include <charconv>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/audit.h"
 #include "daemon/api/crypto.h"
+#include "daemon/api/pool.h"
 
 namespace ballast::api {
 namespace {
@@ -79,18 +78,10 @@ std::string digest_of(const Request& request) {
     return hash.finish_hex();
 }
 
-/// The work on the pool, then back to the loop.
-template <class T, class Work>
-Task<T> on_pool(ContextPtr context, Work work) {
-    const auto cpu = context->cpu;
-    co_return co_await boost::asio::co_spawn(
-        cpu, [](Work job) -> Task<T> { co_return job(); }(std::move(work)), boost::asio::use_awaitable);
-}
-
 Task<std::string> find_digest(Request request, ContextPtr context) {
     if (request.body.size() <= context->limits.parse_on_loop) co_return digest_of(request);
     auto digest = co_await on_pool<std::string>(
-        context, [request = std::move(request)]() -> Result<std::string> { return digest_of(request); });
+        context->cpu, [request = std::move(request)]() -> Result<std::string> { return digest_of(request); });
     co_return digest;
 }
 
@@ -145,7 +136,7 @@ Task<JsonText> checked_body(Request request, ContextPtr context) {
     };
     if (request.body.size() <= context->limits.parse_on_loop) co_return parse(request.body);
     auto parsed = co_await on_pool<JsonText>(
-        context, [parse, body = std::move(request.body)]() -> Result<JsonText> { return parse(body); });
+        context->cpu, [parse, body = std::move(request.body)]() -> Result<JsonText> { return parse(body); });
     co_return parsed;
 }
 

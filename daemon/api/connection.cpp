@@ -17,6 +17,7 @@
 #include "core/try.h"
 #include "daemon/api/crypto.h"
 #include "daemon/api/metrics.h"
+#include "daemon/api/pool.h"
 #include "daemon/api/problem.h"
 #include "daemon/api/upload.h"
 
@@ -344,11 +345,10 @@ Task<> HttpConnection::read_into_memory(Request* request, Parser* parser) {
     co_return Result<void>{};
 }
 
-/// Work that may wait for a disk, on the pool.
-template <class T, class Work>
-Task<T> on_pool(asio::any_io_executor cpu, Work work) {
-    co_return co_await asio::co_spawn(
-        cpu, [](Work job) -> Task<T> { co_return job(); }(std::move(work)), asio::use_awaitable);
+/// PUT …/uploads/{name} or POST …/uploads?name=.
+std::string upload_name(const Request& request) {
+    const auto name = request.param("name");
+    return std::string(name.empty() ? request.query_or("name", "") : name);
 }
 
 Task<> HttpConnection::read_into_file(Request* request, Parser* parser) {
@@ -356,7 +356,7 @@ Task<> HttpConnection::read_into_file(Request* request, Parser* parser) {
     if (const auto given = parser->content_length()) length = Bytes(static_cast<std::int64_t>(*given));
     const UploadLimits limits{context_->limits.upload, context_->limits.upload_disk_reserve};
     BALLAST_CO_TRY(std::shared_ptr<UploadFile> file,
-                   UploadFile::open(context_->upload_folder, std::string(request->param("name")), length, limits));
+                   UploadFile::open(context_->upload_folder, upload_name(*request), length, limits));
     const auto piece = std::make_shared<std::string>(write_size, '\0');
     while (!parser->is_done()) {
         arm(context_->limits.body_timeout);

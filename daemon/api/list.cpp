@@ -21,8 +21,6 @@ std::string resolve(const Snapshot& snapshot, const std::string& column, const s
         const auto image = find_image(snapshot, value);
         return image ? (*image)->id.str() : value;
     }
-    if (value == "true") return "1";
-    if (value == "false") return "0";
     return value;
 }
 
@@ -40,15 +38,9 @@ Result<store::ListQuery> parse_list_query(const Request& request, const Snapshot
     query.descending = sort.starts_with('-');
     if (query.descending) sort.remove_prefix(1);
     query.sort = sort;
-    std::vector<std::string> known{"limit", "after", "sort"};
-    known.insert(known.end(), list.filters.begin(), list.filters.end());
-    for (const auto& [name, value] : request.query) {
-        if (std::ranges::find(known, name) == known.end())
-            return fail(Code::invalid_argument, "unknown query parameter '{}'; known are {}", name,
-                        fmt::join(known, ", "));
+    for (const auto& [name, value] : request.query)
         if (std::ranges::find(list.filters, name) != list.filters.end())
             query.filters.push_back({name, resolve(snapshot, name, value)});
-    }
     return query;
 }
 

@@ -110,7 +110,7 @@ Json operation_of(const Route& route, Json& schemas) {
     operation["security"] = route.right.is_open() ? Json::array() : Json::array({Json{{"token", Json::array()}}});
     if (const Json parameters = parameters_of(route); !parameters.empty()) operation["parameters"] = parameters;
     if (route.takes == Takes::json && route.body != nullptr)
-        operation["requestBody"] = {{"required", true},
+        operation["requestBody"] = {{"required", !route.body_optional},
                                     {"content", {{"application/json", {{"schema", route.body(schemas)}}}}}};
     if (route.takes == Takes::file)
         operation["requestBody"] = {{"required", true}, {"content", {{"application/octet-stream", Json::object()}}}};

@@ -61,6 +61,7 @@ struct Route {
     std::vector<QueryParameter> query = {};
     SchemaMaker body = nullptr;
     Takes takes = Takes::nothing;
+    bool body_optional = false;  ///< an empty body is `{}`
     std::vector<Answer> answers = {};
     std::vector<Code> failures = {};  ///< beside those that every route has
     bool tagged = false;              ///< answers carry an ETag; writes take If-Match

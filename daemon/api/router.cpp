@@ -48,6 +48,22 @@ Response refuse(const Request& request, int status, Error error) {
     return problem(error, {.status = status, .instance = request.id});
 }
 
+/// A mistyped parameter must not be ignored: `?dryrun=true` would do the real thing.
+std::optional<Response> refuse_query(const Route& route, const Request& request) {
+    std::vector<std::string> known;
+    for (const auto& parameter : route.query) known.push_back(parameter.name);
+    for (const auto& [name, value] : request.query) {
+        if (std::ranges::find(known, name) != known.end()) continue;
+        const std::string near = nearest(name, known);
+        const std::string hint = !near.empty()   ? fmt::format("did you mean '{}'?", near)
+                                 : known.empty() ? "this route takes none"
+                                                 : fmt::format("known are {}", fmt::join(known, ", "));
+        return refuse(request, 0,
+                      Error(Code::invalid_argument, fmt::format("unknown query parameter '{}'; {}", name, hint)));
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Router::Router(std::vector<Route> routes, ContextPtr context)
@@ -103,6 +119,7 @@ std::variant<const Route*, Response> Router::admit(Request& request) {
     request.operation = match.route->id;
     if (auto refused = refuse_identity(*match.route, request)) return *std::move(refused);
     if (auto refused = refuse_media(*match.route, request)) return *std::move(refused);
+    if (auto refused = refuse_query(*match.route, request)) return *std::move(refused);
     return match.route;
 }
 

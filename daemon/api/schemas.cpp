@@ -49,6 +49,8 @@ template Json schema<HostSettings>(Json&);
 template Json schema<ClusterView>(Json&);
 template Json schema<HostAdd>(Json&);
 template Json schema<HostConfirmDead>(Json&);
+template Json schema<HostPatch>(Json&);
+template Json schema<QuarantineAsk>(Json&);
 template Json schema<PairAsk>(Json&);
 template Json schema<AdoptAsk>(Json&);
 template Json schema<VmPatch>(Json&);

@@ -8,7 +8,15 @@
 namespace ballast::api {
 
 [[nodiscard]] std::vector<Route> cluster_routes();
+[[nodiscard]] std::vector<Route> console_routes();
 [[nodiscard]] std::vector<Route> event_routes();
+[[nodiscard]] std::vector<Route> host_routes();
+[[nodiscard]] std::vector<Route> job_routes();
+[[nodiscard]] std::vector<Route> pair_routes();
+[[nodiscard]] std::vector<Route> placement_routes();
+[[nodiscard]] std::vector<Route> storage_routes();
+[[nodiscard]] std::vector<Route> token_routes();
+[[nodiscard]] std::vector<Route> vm_routes();
 
 [[nodiscard]] std::vector<Route> all_routes();
 

@@ -43,6 +43,18 @@ struct HostConfirmDead {
 };
 BOOST_DESCRIBE_STRUCT(HostConfirmDead, (), (name, reason))
 
+struct HostPatch {
+    std::optional<std::string> name;
+    HostSettings settings;  ///< merged into what is set (RFC 7396): what is absent stays, null takes the default
+};
+BOOST_DESCRIBE_STRUCT(HostPatch, (), (name, settings))
+
+struct QuarantineAsk {
+    std::string reason;
+    bool force = false;  ///< even though it still runs copies of VMs that belong to other hosts now
+};
+BOOST_DESCRIBE_STRUCT(QuarantineAsk, (), (reason, force))
+
 struct PairAsk {
     std::string from;
     std::string to;
