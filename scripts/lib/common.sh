@@ -35,15 +35,28 @@ install_packages() {
 stage_names=()
 stage_seconds=()
 
-# stage NAME COMMAND…: runs it, says how long it took, and ends the script when it fails.
+# stage NAME COMMAND…: runs it and notes how long it took. The command is no condition, so `set -e` holds inside it.
 stage() {
-    local name=$1 begin=$SECONDS
+    local begin=$SECONDS
+    current_stage=$1
     shift
-    say "$name"
-    "$@" || { printf '\n%s failed after %d s\n' "$name" $((SECONDS - begin)) >&2; exit 1; }
-    stage_names+=("$name")
+    say "$current_stage"
+    "$@"
+    stage_names+=("$current_stage")
     stage_seconds+=($((SECONDS - begin)))
+    current_stage=""
 }
+
+# at_exit COMMAND: runs when the script ends, however it ends. Says which stage failed.
+exit_commands=()
+at_exit() { exit_commands+=("$1"); }
+on_exit() {
+    local status=$? command
+    [ -z "${current_stage:-}" ] || printf '\n%s failed\n' "$current_stage" >&2
+    for command in "${exit_commands[@]}"; do $command || true; done
+    exit "$status"
+}
+trap on_exit EXIT
 
 # Prints what each stage took.
 print_stages() {
