@@ -24,6 +24,9 @@ endif()
 
 # Debug carries line tables only: half the object size, and a backtrace needs no more.
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -gline-tables-only")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
