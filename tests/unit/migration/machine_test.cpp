@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(
             event(Kind::switch_requested),
             Phase::push,
             {Act::start_post_copy}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     HintsOnlyLeadToVerifying, MachineTable,
@@ -123,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"OnceMore", Phase::verifying, pre, event(Kind::call_returned), Phase::verifying, verify},
                     Row{"InFinishing", Phase::finishing, pre, event(Kind::source_gone), Phase::finishing, verify},
                     Row{"LateAfterTheEnd", Phase::succeeded, pre, event(Kind::call_returned), Phase::succeeded, {}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Verdicts, MachineTable,
@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
                         judged(OwnershipAct::keep_target),
                         Phase::succeeded,
                         {Act::record_result, Act::release_claim}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     AfterARestart, MachineTable,
@@ -210,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Verifying", Phase::verifying, pre, event(Kind::restarted), Phase::verifying, verify},
         Row{"Finishing", Phase::finishing, pre, event(Kind::restarted), Phase::finishing, verify},
         Row{"Ended", Phase::failed, pre, event(Kind::restarted), Phase::failed, {}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Cancel, MachineTable,
@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
             Phase::stop_and_copy,
             {Act::abort_job}},
         Row{"Verifying", Phase::verifying, pre, event(Kind::cancel_requested), Phase::verifying, verify}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 TEST(Machine, CallsOnlyAfterTheIntentIsInTheMemo) {
     const auto step = next(a_migration(Phase::preparing), {}, event(Kind::preflight_passed));

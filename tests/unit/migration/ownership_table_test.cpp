@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"BothRun", source(running), target(running), journal(), Owner::undecided, Act::conflict},
         Row{"BothRunAfterAdoption", source(running), target(running), adopted(), Owner::undecided, Act::conflict},
         Row{"NowhereAnyMore", source_absent, target_absent, journal(), Owner::undecided, Act::conflict}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Unknown, OwnershipTable,
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
             Act::conflict},
         Row{"TargetDeadAfterAdoption", source(off), target(Reach::confirmed_dead), adopted(), Owner::target,
             Act::undefine_source}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 constexpr auto sending = DomainState::postcopy_source;
 constexpr auto pulling = DomainState::postcopy_target;
@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(
             Act::restart_from_disk},
         Row{"PausedAfterTheIntent", source(paused), target_absent, switched(), Owner::target, Act::restart_from_disk},
         Row{"NeverSwitchedAfterAll", source(running), target_absent, switched(), Owner::source, Act::keep_source}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 TEST(Ownership, ActsOnNothingThatWasReadOnlyOnce) {
     JournalSays once = journal();
