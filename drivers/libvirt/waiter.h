@@ -24,13 +24,13 @@ namespace ballast::drivers::libvirt {
 template <class T>
 class Waiter : public std::enable_shared_from_this<Waiter<T>> {
   public:
+    /// Posts and lets go of the executor under the lock: when a second settle() returns, the first has left nothing
+    /// behind that could outlive the io_context.
     void settle(Result<T> result) {
-        std::move_only_function<void(Result<T>)> handler;
-        {
-            const std::scoped_lock lock(mutex_);
-            std::swap(handler, handler_);
-        }
-        if (handler) handler(std::move(result));
+        const std::scoped_lock lock(mutex_);
+        if (!handler_) return;
+        auto handler = std::exchange(handler_, nullptr);
+        handler(std::move(result));
     }
 
     [[nodiscard]] bool is_settled() const {
