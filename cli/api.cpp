@@ -158,9 +158,8 @@ Outcome<Answer> Api::upload(const std::string& path, const std::string& file,
     return exchange(std::move(request));
 }
 
-Outcome<Json> Api::list(const std::string& path, std::size_t limit) {
+Outcome<Json> Api::list(const std::string& path, std::size_t limit, std::string after) {
     Json items = Json::array();
-    std::string after;
     do {
         const std::size_t page = limit == 0 ? 1000 : std::min<std::size_t>(1000, limit - items.size());
         const char join = path.find('?') == std::string::npos ? '?' : '&';

@@ -40,8 +40,8 @@ class Api {
                           const std::string& if_match = {});
     Outcome<Answer> upload(const std::string& path, const std::string& file,
                            std::function<void(std::int64_t, std::int64_t)> on_sent);
-    /// All pages of a list; `limit` 0: no limit.
-    Outcome<Json> list(const std::string& path, std::size_t limit = 0);
+    /// All pages of a list, from after the cursor `after` on; `limit` 0: no limit.
+    Outcome<Json> list(const std::string& path, std::size_t limit = 0, std::string after = {});
 
     /// Follows the event stream, through lost connections, until on_event returns false. `after`: the last event that
     /// is already known, or empty. on_open is called whenever the stream is (again) open: what was missed is asked for

@@ -4,6 +4,7 @@
 #include <CLI/Formatter.hpp>
 
 #include "cli/commands/commands.h"
+#include "core/json.h"
 
 namespace ballast::cli {
 namespace {
@@ -28,25 +29,59 @@ void add_globals(CLI::App& app, Globals& globals) {
     app.add_flag("-y,--yes", globals.yes, "Do not ask before something is removed or cut off");
 }
 
-std::string help_of(const CLI::App& app) {
+const CLI::App& chosen_command(const CLI::App& app) {
     const CLI::App* chosen = &app;
     while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
-    return chosen->help(chosen == &app ? "" : [&] {
-        std::string path;
-        for (const CLI::App* at = chosen->get_parent(); at != nullptr; at = at->get_parent())
-            path = at->get_name() + (path.empty() ? "" : " ") + path;
-        return path;
-    }());
+    return *chosen;
 }
 
-/// CLI11's own sentence, and the command whose help says more.
-Failure usage_failure(const CLI::App& app, const CLI::ParseError& error) {
-    std::string path = "ballast";
-    for (const CLI::App* at = &app; !at->get_subcommands().empty(); at = at->get_subcommands().front())
-        path += " " + at->get_subcommands().front()->get_name();
-    std::string message = error.what();
+std::string path_of(const CLI::App& app) {
+    return app.get_parent() == nullptr ? app.get_name() : path_of(*app.get_parent()) + " " + app.get_name();
+}
+
+std::string help_of(const CLI::App& app) {
+    const CLI::App& chosen = chosen_command(app);
+    return chosen.help(chosen.get_parent() == nullptr ? "" : path_of(*chosen.get_parent()));
+}
+
+/// Whether the word before is an option that takes the next one as its value.
+bool takes_value(const CLI::App* app, const std::string& word) {
+    for (; app != nullptr; app = app->get_parent())
+        if (const auto* option = app->get_option_no_throw(word)) return option->get_items_expected_max() > 0;
+    return false;
+}
+
+/// The first word that should be a command but is none, with the nearest that is; empty: all are.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
+    const CLI::App* at = &app;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto& word = words[i];
+        const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+        if (commands.empty()) return {};
+        if (word.starts_with('-') || (i > 0 && words[i - 1].starts_with('-') && takes_value(at, words[i - 1])))
+            continue;
+        std::vector<std::string> known;
+        const CLI::App* next = nullptr;
+        for (const auto* command : commands) {
+            known.push_back(command->get_name());
+            if (command->get_name() == word) next = command;
+        }
+        if (next == nullptr) {
+            const std::string near = nearest(word, known);
+            return fmt::format("there is no command '{} {}'{}", path_of(*at), word,
+                               near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+        }
+        at = next;
+    }
+    return {};
+}
+
+/// CLI11's own sentence, or a better one, and the command whose help says more.
+Failure usage_failure(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& words) {
+    std::string message = unknown_command(app, words);
+    if (message.empty()) message = error.what();
     while (message.ends_with('\n')) message.pop_back();
-    return {Exit::usage, message, fmt::format("`{} --help`", path)};
+    return {Exit::usage, message, fmt::format("`{} --help`", path_of(chosen_command(app)))};
 }
 
 int report(const Session& session, const Failure& failure) {
@@ -87,7 +122,7 @@ int run(const std::vector<std::string>& words, World world) {
         session.out() << help_of(*app);
         return 0;
     } catch (const CLI::ParseError& error) {
-        return report(session, usage_failure(*app, error));
+        return report(session, usage_failure(*app, error, words));
     }
     if (!session.act) {
         session.out() << help_of(*app);

@@ -74,6 +74,22 @@ void stringify_labels(Json& spec) {
     }
 }
 
+/// What the document says, in the API's own form ("memory: 256M" becomes memory_bytes), and nothing that it does not
+/// say.
+Json in_api_form(const Json& said, const Json& full) {
+    if (said.is_array() && full.is_array() && said.size() == full.size()) {
+        Json out = Json::array();
+        for (std::size_t i = 0; i < said.size(); ++i) out.push_back(in_api_form(said[i], full[i]));
+        return out;
+    }
+    if (!said.is_object() || !full.is_object()) return full;
+    Json out = Json::object();
+    for (const auto& [key, value] : said.items())
+        for (const char* unit : {"", "_bytes", "_bytes_per_second", "_ms", "_s"})
+            if (full.contains(key + unit)) out[key + unit] = in_api_form(value, full[key + unit]);
+    return out;
+}
+
 Result<void> check_keys(const Json& document, const std::string& where) {
     const std::array<std::string, 5> known{"kind", "name", "spec", "host", "start"};
     for (const auto& [key, value] : document.items()) {
@@ -114,7 +130,8 @@ Result<Document> make_document(const Json& json, const std::string& where) {
     const auto spec = from_json<VmSpec>(document.spec, "spec");
     if (!spec) return fail(Code::invalid_argument, "{}: {}", where, spec.error().message());
     if (const auto sound = check(*spec); !sound)
-        return fail(Code::invalid_argument, "{}: {}", where, sound.error().message());
+        return fail(Code::invalid_argument, "{}: spec: {}", where, sound.error().message());
+    document.spec = in_api_form(document.spec, to_json(*spec));
     return document;
 }
 

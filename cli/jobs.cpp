@@ -82,7 +82,7 @@ class Waiter {
         follower.deadline = deadline;
         follower.on_open = [this] { return look(); };
         follower.on_event = [this](const ServerEvent& event) { return note_event(event); };
-        const auto followed = api_.follow("?job=" + encoded(id_), "", follower);
+        const auto followed = api_.follow("?subject_kind=job&subject=" + encoded(id_), "", follower);
         line_.clear();
         if (!looked_) return std::unexpected(looked_.error());
         if (is_finished(*looked_)) return looked_;
@@ -108,6 +108,7 @@ class Waiter {
     }
 
     bool note_event(const ServerEvent& event) {
+        if (event.kind == "gap") return look();  // events were lost: read again
         const Json data = parsed(event.data);
         if (!data.is_object()) return true;
         if (event.kind == "progress") {

@@ -106,6 +106,7 @@ Outcome<> Session::repeat(const std::string& kind, const std::function<Outcome<>
         if (first) follower.on_open = look;
         follower.on_event = [&](const ServerEvent& event) {
             if (!event.id.empty()) after = event.id;
+            if (event.kind == "gap") return false;  // events were lost: look again
             const Json data = Json::parse(event.data, nullptr, false);
             return !(data.is_object() && data.value("subject_kind", std::string()) == kind);
         };

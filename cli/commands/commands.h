@@ -62,6 +62,9 @@ inline Outcome<Json> read_row(Api& api, const std::string& path) {
 /// A size as the API wants it: a whole number of bytes.
 [[nodiscard]] Result<Json> size_json(const std::string& flag, const std::string& text);
 
+/// A decision of the scheduler, host by host. Fails where no host takes it: no_capacity when only room is missing.
+Outcome<> print_decision(Session& session, const Json& decision);
+
 /// `?a=b&c=d` of the values that are not empty.
 class Query {
   public:

@@ -6,8 +6,13 @@ namespace {
 struct EventOptions {
     std::string after;
     std::string kind;
+    std::string about;
     std::string subject;
     std::size_t limit = 100;
+
+    [[nodiscard]] std::string query() const {
+        return Query().add("kind", kind).add("subject_kind", about).add("subject", subject).str();
+    }
 };
 
 void print_event(Session& session, const ServerEvent& event, const Json& data) {
@@ -36,10 +41,25 @@ Outcome<> watch(Session& session, const EventOptions& options) {
         if (data.is_object() && data.contains("seq")) print_event(session, event, data);
         return bool(session.out());
     };
-    const std::string query = Query().add("kind", options.kind).add("subject", options.subject).str();
-    const auto followed = api->follow(query, options.after, follower);
+    const auto followed = api->follow(options.query(), options.after, follower);
     if (!followed && deadline && std::chrono::steady_clock::now() >= *deadline) return {};
     return followed;
+}
+
+/// The end of the log: the list itself goes forward from a number.
+Outcome<Json> latest(Api& api, const EventOptions& options) {
+    std::string after = options.after;
+    const std::string query = options.query();
+    if (after.empty() && query.empty() && options.limit > 0) {
+        BALLAST_TRY(const auto cluster, read_row(api, "/api/v1"));
+        const auto seq = number_at(cluster, "seq");
+        const auto wanted = static_cast<std::int64_t>(options.limit);
+        if (seq > wanted) after = std::to_string(seq - wanted);
+    }
+    BALLAST_TRY(auto items, api.list("/api/v1/events" + query, 0, after));
+    const std::size_t surplus = options.limit > 0 && items.size() > options.limit ? items.size() - options.limit : 0;
+    items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(surplus));
+    return items;
 }
 
 }  // namespace
@@ -52,14 +72,13 @@ void add_event_commands(CLI::App& app, Session& session) {
     for (CLI::App* command : {list, watching}) {
         command->add_option("--after", options->after, "Only events after this number");
         command->add_option("--kind", options->kind, "Only kinds that begin so (vm., job.failed)");
-        command->add_option("--subject", options->subject, "Only events about this kind of thing (vm, host, job)");
+        command->add_option("--about", options->about, "Only events about this kind of thing (vm, host, job, image)");
+        command->add_option("--subject", options->subject,
+                            "Only events about this one: its id, of a VM or host its name");
     }
     list->add_option("--limit", options->limit, "At most so many; 0: all");
     on(list, session, [options](Session& s) {
-        const std::string query =
-            Query().add("after", options->after).add("kind", options->kind).add("subject", options->subject).str();
-        return s.print_list(event_view(),
-                            [query, options](Api& api) { return api.list("/api/v1/events" + query, options->limit); });
+        return s.print_list(event_view(), [options](Api& api) { return latest(api, *options); });
     });
     on(watching, session, [options](Session& s) { return watch(s, *options); });
 }

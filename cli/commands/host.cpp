@@ -24,7 +24,9 @@ struct Settings {
 };
 
 void add_settings(CLI::App& command, Settings& settings) {
-    command.add_option("--label", settings.labels, "key=value; may be repeated. `key=` removes it")->type_name("K=V");
+    command.add_option("--label", settings.labels, "key=value; may be repeated. `key=` removes it")
+        ->allow_extra_args(false)
+        ->type_name("K=V");
     command.add_option("--reserved-memory", settings.reserved_memory, "Memory kept for the host itself (2G)")
         ->type_name("SIZE");
     command.add_option("--memory", settings.memory, "Count this much memory instead of what the host reports")
@@ -44,13 +46,12 @@ void add_settings(CLI::App& command, Settings& settings) {
         ->type_name("SIZE");
 }
 
-Result<Json> settings_json(const Settings& settings, Json json = Json::object()) {
+Result<Json> settings_json(const Settings& settings, bool patch) {
+    Json json = Json::object();
     BALLAST_TRY(const auto labels, parse_labels(settings.labels));
     for (const auto& [key, value] : labels.items()) {
-        if (value.get_ref<const std::string&>().empty())
-            json["labels"].erase(key);
-        else
-            json["labels"][key] = value;
+        const bool removes = patch && value.get_ref<const std::string&>().empty();
+        json["labels"][key] = removes ? Json() : value;
     }
     const auto size = [&](const char* key, const char* flag, const std::string& text) -> Result<void> {
         if (text.empty()) return {};
@@ -91,22 +92,25 @@ Outcome<> add(Session& session, const AddOptions& options) {
     if (name.empty())
         return failing(Exit::usage, fmt::format("'{}' holds no host name to call it by", options.uri),
                        "add --name NAME");
-    BALLAST_TRY(auto settings, settings_json(options.settings));
+    BALLAST_TRY(auto settings, settings_json(options.settings, false));
     BALLAST_TRY(Api* const api, session.api());
     const Json body{
         {"name", name}, {"uri", options.uri}, {"managed", options.manage}, {"settings", std::move(settings)}};
-    BALLAST_TRY(const auto answer, api->write("POST", hosts, body));
+    BALLAST_TRY(const auto answer, api->write("POST", std::string(hosts) + "?wait=true", body));
+    const std::string state = text_at(answer.body, "state");
+    const std::string reason = text_at(answer.body, "state_reason");
     return finish_job(session, answer,
-                      fmt::format("{} was added as {}. next: `ballast host show {}`", name,
-                                  options.manage ? "managed" : "observed: Ballast changes nothing on it", name));
+                      fmt::format("{} was added {}; it is {}{}", name,
+                                  options.manage ? "as managed" : "as observed: nothing on it is changed", state,
+                                  reason.empty() ? "" : " (" + reason + ")"));
 }
 
-/// Only what was said changes; the revision that was read must still be there.
+/// Only what was said goes out (RFC 7396): null takes a label away.
 Outcome<> set(Session& session, const std::string& name, const Settings& settings) {
+    BALLAST_TRY(auto patch, settings_json(settings, true));
+    if (patch.empty()) return failing(Exit::usage, "no setting is named", "`ballast host set --help` lists them");
     BALLAST_TRY(Api* const api, session.api());
-    BALLAST_TRY(auto row, api->get(path_of(name)));
-    BALLAST_TRY(auto merged, settings_json(settings, row.body.value("settings", Json::object())));
-    BALLAST_TRY(const auto answer, api->write("PATCH", path_of(name), Json{{"settings", std::move(merged)}}, row.etag));
+    BALLAST_TRY(const auto answer, api->write("PATCH", path_of(name), Json{{"settings", std::move(patch)}}));
     return finish_job(session, answer, fmt::format("the settings of {} were changed", name));
 }
 
@@ -142,6 +146,22 @@ Outcome<> check_pair(Session& session, const std::string& from, const std::strin
                               [&pair](Api&) -> Outcome<Json> { return pair.value("checks", Json::array()); });
 }
 
+void add_quarantine(CLI::App& host, Session& session) {
+    struct Options {
+        std::string reason;
+        bool force = false;
+    };
+    const auto options = std::make_shared<Options>();
+    CLI::App* command = named(host, "resolve-quarantine", "Let a host that was confirmed dead and came back work again",
+                              session, [options](Session& s, const std::string& name) {
+                                  return verb(s, name, "resolve-quarantine",
+                                              Json{{"reason", options->reason}, {"force", options->force}},
+                                              fmt::format("{} works again", name));
+                              });
+    command->add_option("--reason", options->reason, "What was checked; kept in the audit log")->required();
+    command->add_flag("--force", options->force, "Even though it runs copies of VMs that belong to other hosts now");
+}
+
 void add_states(CLI::App& host, Session& session) {
     named(host, "manage", "Let Ballast act on a host that was only observed", session,
           [](Session& s, const std::string& name) {
@@ -166,6 +186,7 @@ void add_states(CLI::App& host, Session& session) {
     CLI::App* dead = named(host, "confirm-dead", "Declare that a host is down, so that its VMs are released", session,
                            [reason](Session& s, const std::string& name) { return confirm_dead(s, name, *reason); });
     dead->add_option("--reason", *reason, "How it is known; kept in the audit log")->required();
+    add_quarantine(host, session);
     named(host, "remove", "Forget a host; no VM on it is touched", session, remove);
 }
 

@@ -41,16 +41,9 @@ Outcome<> create(Session& session, const TokenOptions& options) {
 }
 
 Outcome<> revoke(Session& session, const std::string& name) {
-    BALLAST_TRY(Api* const api, session.api());
-    BALLAST_TRY(const auto rows, api->list(tokens));
-    std::string id;
-    for (const auto& row : rows)
-        if (text_at(row, "id") == name || (text_at(row, "name") == name && text_at(row, "revoked").empty()))
-            id = text_at(row, "id");
-    if (id.empty())
-        return failing(Exit::not_found, fmt::format("no active token is named '{}'", name), "`ballast token list`");
     BALLAST_CHECK(session.confirm(fmt::format("Revoke token {}? Whoever uses it is locked out at once.", name)));
-    BALLAST_TRY(const auto answer, api->write("DELETE", fmt::format("{}/{}", tokens, encoded(id)), Json()));
+    BALLAST_TRY(Api* const api, session.api());
+    BALLAST_TRY(const auto answer, api->write("DELETE", fmt::format("{}/{}", tokens, encoded(name)), Json()));
     return finish_job(session, answer, fmt::format("token {} is revoked", name));
 }
 

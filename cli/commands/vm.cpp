@@ -89,7 +89,8 @@ void add_delete(CLI::App& vm, Session& session) {
                               [options](Session& s, const std::string& name) { return remove(s, name, *options); });
     command->add_flag("--force", options->force, "Cut it off first if it runs");
     command->add_flag("--keep-disks", options->keep_disks, "Keep its volumes");
-    command->add_option("--disk", options->disks, "Of an adopted VM: remove this disk (vda), too; may be repeated");
+    command->add_option("--disk", options->disks, "Of an adopted VM: remove this disk (vda), too; may be repeated")
+        ->allow_extra_args(false);
 }
 
 struct MigrateOptions {
@@ -98,6 +99,7 @@ struct MigrateOptions {
     std::string bandwidth;
     int downtime_ms = -1;
     bool auto_converge = false;
+    bool dry_run = false;
 };
 
 Outcome<> migrate(Session& session, const std::string& name, const MigrateOptions& options) {
@@ -113,6 +115,10 @@ Outcome<> migrate(Session& session, const std::string& name, const MigrateOption
     if (options.downtime_ms >= 0) body["downtime_limit_ms"] = options.downtime_ms;
     if (options.auto_converge) body["auto_converge"] = true;
     BALLAST_TRY(Api* const api, session.api());
+    if (options.dry_run) {
+        BALLAST_TRY(const auto decision, api->write("POST", path_of(name) + "/migrate?dry_run=true", body));
+        return print_decision(session, decision.body);
+    }
     BALLAST_TRY(const auto answer, api->write("POST", path_of(name) + "/migrate", body));
     if (answer.job.empty() || session.globals.no_wait) return finish_job(session, answer, name + " was moved");
     BALLAST_CHECK(wait_for_job(session, answer.job));
@@ -131,6 +137,7 @@ void add_migrate(CLI::App& vm, Session& session) {
         ->type_name("SIZE");
     command->add_option("--downtime", options->downtime_ms, "Longest pause that is allowed, in ms")
         ->check(CLI::Range(1, 600'000));
+    command->add_flag("--dry-run", options->dry_run, "Only say where it could go, and why not elsewhere");
     command->add_flag("--auto-converge", options->auto_converge,
                       "Slow the guest down when it writes faster than the link");
 }
@@ -163,6 +170,7 @@ void add_adopt(CLI::App& vm, Session& session) {
     CLI::App* command = vm.add_subcommand("adopt", "Let Ballast act on VMs that were there before");
     command->add_option("names", *names, "Names, name@host or ids")->type_name("");
     command->add_option("--label", *labels, "Every observed VM that carries key=value; may be repeated")
+        ->allow_extra_args(false)
         ->type_name("K=V");
     on(command, session, [names, labels](Session& s) { return adopt(s, *names, *labels); });
 }

@@ -98,17 +98,24 @@ void add_spec(CLI::App& command, CreateOptions& options) {
         ->type_name("SIZE");
     command.add_option("--vcpus", options.vcpus, "Virtual CPUs")->check(CLI::Range(1, 1024));
     command.add_option("--disk", options.disks, "A further new disk: 10G, or size=10G,pool=fast,format=raw")
+        ->allow_extra_args(false)
         ->type_name("DISK");
     command.add_option("--pool", options.pool, "Pool of its disks; default: that of the cluster");
-    command.add_option("--network", options.networks, "A NIC on this libvirt network; may be repeated");
-    command.add_option("--bridge", options.bridges, "A NIC on this bridge of the host; may be repeated");
+    command.add_option("--network", options.networks, "A NIC on this libvirt network; may be repeated")
+        ->allow_extra_args(false);
+    command.add_option("--bridge", options.bridges, "A NIC on this bridge of the host; may be repeated")
+        ->allow_extra_args(false);
     command.add_option("--kernel", options.kernel, "Boot this kernel (a path on the host)")->type_name("PATH");
     command.add_option("--initrd", options.initrd, "with this initrd")->type_name("PATH");
     command.add_option("--cmdline", options.cmdline, "and this command line");
     command.add_option("--serial-log", options.serial_log, "A file on the host that also receives the serial console")
         ->type_name("PATH");
-    command.add_option("--label", options.labels, "key=value; may be repeated")->type_name("K=V");
-    command.add_option("--host-label", options.host_labels, "The host must carry key=value")->type_name("K=V");
+    command.add_option("--label", options.labels, "key=value; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("K=V");
+    command.add_option("--host-label", options.host_labels, "The host must carry key=value")
+        ->allow_extra_args(false)
+        ->type_name("K=V");
     command.add_option("--anti-affinity", options.anti_affinity, "VMs of one group never share a host")
         ->type_name("GROUP");
     command.add_option("--host", options.host, "Put it there; default: the scheduler chooses");
@@ -120,6 +127,10 @@ Outcome<> create(Session& session, const CreateOptions& options) {
     BALLAST_TRY(Api* const api, session.api());
     Json body{{"name", options.name}, {"spec", std::move(spec)}, {"start", !options.no_start}};
     if (!options.host.empty()) body["host"] = options.host;
+    if (options.dry_run) {
+        BALLAST_TRY(const auto decision, api->write("POST", std::string(vms) + "?dry_run=true", body));
+        return print_decision(session, decision.body);
+    }
     BALLAST_TRY(const auto answer, api->write("POST", vms, body));
     if (answer.job.empty() || session.globals.no_wait)
         return finish_job(session, answer, options.name + " was created");
@@ -204,25 +215,24 @@ Outcome<> apply_file(Session& session, const std::string& path) {
     return {};
 }
 
-std::string verdict_line(const Json& candidate, Api& api) {
-    std::string host = text_at(candidate, "host_name");
-    if (host.empty()) host = api.host_name(text_at(candidate, "host"));
-    std::string out = "  " + host + ":";
-    for (const auto& rejection : candidate.value("rejections", Json::array()))
-        out += fmt::format("\n    {}: {}", text_at(rejection, "rule"), text_at(rejection, "reason"));
-    return out;
-}
+struct ExplainOptions {
+    std::string name;
+    CreateOptions spec;
+};
 
-Outcome<> explain(Session& session, const CreateOptions& options) {
-    BALLAST_TRY(auto spec, spec_json(options));
+/// Of a VM that exists: where it could go. Without a name: where a VM of these flags would run.
+Outcome<> explain(Session& session, const ExplainOptions& options) {
     BALLAST_TRY(Api* const api, session.api());
-    Json body{{"spec", std::move(spec)}};
-    if (!options.host.empty()) body["host"] = options.host;
-    BALLAST_TRY(const auto answer, api->write("POST", "/api/v1/placement", body));
-    std::string text;
-    for (const auto& candidate : answer.body.value("candidates", Json::array()))
-        text += verdict_line(candidate, *api) + "\n";
-    return session.print_done(answer.body, text);
+    if (!options.name.empty()) {
+        const std::string query = Query().add("to", options.spec.host).str();
+        BALLAST_TRY(const auto decision,
+                    read_row(*api, fmt::format("{}/{}/placement{}", vms, encoded(options.name), query)));
+        return print_decision(session, decision);
+    }
+    BALLAST_TRY(auto spec, spec_json(options.spec));
+    BALLAST_TRY(const auto answer,
+                api->write("POST", "/api/v1/placements", Json{{"spec", std::move(spec)}, {"host", options.spec.host}}));
+    return print_decision(session, answer.body);
 }
 
 }  // namespace
@@ -233,6 +243,7 @@ void add_vm_make_commands(CLI::App& vm, Session& session) {
     creating->add_option("name", options->name, "Its name")->required()->type_name("");
     add_spec(*creating, *options);
     creating->add_flag("--no-start", options->no_start, "Only define it");
+    creating->add_flag("--dry-run", options->dry_run, "Only say where it would run, and why not elsewhere");
     on(creating, session, [options](Session& s) { return create(s, *options); });
 
     const auto file = std::make_shared<std::string>();
@@ -240,10 +251,11 @@ void add_vm_make_commands(CLI::App& vm, Session& session) {
     applying->add_option("-f,--file", *file, "The documents; - reads standard input")->required()->type_name("FILE");
     on(applying, session, [file](Session& s) { return apply_file(s, *file); });
 
-    const auto thought = std::make_shared<CreateOptions>();
+    const auto thought = std::make_shared<ExplainOptions>();
     CLI::App* explaining =
-        vm.add_subcommand("explain", "Say which hosts could take such a VM, and why the others can't");
-    add_spec(*explaining, *thought);
+        vm.add_subcommand("explain", "Say where a VM (or one with these flags) could run, and why not elsewhere");
+    explaining->add_option("name", thought->name, "A VM that exists: where it could go")->type_name("");
+    add_spec(*explaining, thought->spec);
     on(explaining, session, [thought](Session& s) { return explain(s, *thought); });
 }
 

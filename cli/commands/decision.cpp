@@ -1,0 +1,69 @@
+// Why and why not: a decision of the scheduler for people.
+#include "cli/commands/commands.h"
+
+namespace ballast::cli {
+namespace {
+
+/// Of a refusal the rules that said no, with the smallest change that would turn it; else the score.
+std::string why(const Json& host, Api& /*api*/) {
+    std::string out;
+    for (const auto& rule : host.value("rules", Json::array())) {
+        if (rule.value("accepted", true)) continue;
+        out += fmt::format("{}{}: {}", out.empty() ? "" : "; ", text_at(rule, "rule"), text_at(rule, "detail"));
+        if (const auto change = text_at(rule, "fits_if"); !change.empty()) out += fmt::format(" (fits if {})", change);
+    }
+    return out;
+}
+
+const View& decision_view() {
+    static const View view{
+        .kind = "",
+        .columns = {{Table::Heading{.text = "HOST"},
+                     [](const Json& row, Api&) { return Cell{text_at(row, "name"), Colour::none}; }},
+                    {Table::Heading{.text = "VERDICT"},
+                     [](const Json& row, Api&) {
+                         const std::string verdict = text_at(row, "verdict");
+                         return Cell{verdict, verdict == "refused" ? Colour::red : Colour::green};
+                     }},
+                    {Table::Heading{.text = "SCORE", .right = true},
+                     [](const Json& row, Api&) {
+                         return Cell{row.value("accepted", false) ? fmt::format("{:.2f}", row.value("score", 0.0)) : "",
+                                     Colour::none};
+                     }},
+                    {Table::Heading{.text = "WHY NOT", .right = false, .flexible = true},
+                     [](const Json& row, Api& api) { return Cell{why(row, api), Colour::none}; }}}};
+    return view;
+}
+
+/// Whether some host lacks nothing but room.
+bool only_room_is_missing(const Json& decision) {
+    for (const auto& host : decision.value("hosts", Json::array())) {
+        bool room = false;
+        bool other = false;
+        for (const auto& rule : host.value("rules", Json::array()))
+            if (!rule.value("accepted", true)) (rule.value("about_room", false) ? room : other) = true;
+        if (room && !other) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+Outcome<> print_decision(Session& session, const Json& decision) {
+    const std::string chosen = text_at(decision, "chosen");
+    if (session.globals.format == Format::table) {
+        Json hosts = decision.value("hosts", Json::array());
+        for (auto& host : hosts)
+            host["verdict"] = text_at(host, "host") == chosen ? "chosen"
+                              : host.value("accepted", false) ? "fits"
+                                                              : "refused";
+        BALLAST_CHECK(session.print_list(decision_view(), [&hosts](Api&) -> Outcome<Json> { return hosts; }));
+    } else {
+        BALLAST_CHECK(session.print_done(decision, ""));
+    }
+    if (!chosen.empty()) return {};
+    if (only_room_is_missing(decision)) return failing(Exit::no_capacity, "no host has room for it");
+    return failing(Exit::conflict, "no host takes it");
+}
+
+}  // namespace ballast::cli
