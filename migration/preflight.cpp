@@ -115,7 +115,7 @@ class Preflight {
     }
 
     void check_pair() {
-        const std::string way_out = fmt::format("ballast host check {} {}", from_.name, to_.name);
+        const std::string way_out = fmt::format("ballast host check-pair {} {}", from_.name, to_.name);
         if (pair_ == nullptr)
             return refuse("pair_checked", fmt::format("the pair {} to {} was never checked", from_.name, to_.name),
                           way_out);
@@ -219,7 +219,7 @@ class Preflight {
                                          : "define a pool for its folder on both hosts, then check the pair");
         if (const std::string why = unproven(*pool); !why.empty())
             return refuse(name, fmt::format("disk {}: {}", label, why),
-                          fmt::format("share the pool, then `ballast host check {} {}`", from_.name, to_.name));
+                          fmt::format("share the pool, then `ballast host check-pair {} {}`", from_.name, to_.name));
         if (!disk.read_only && disk.cache == "writeback")
             return refuse(name, fmt::format("disk {} is cached by {} (cache=writeback)", label, from_.name),
                           "set its cache to none");
@@ -236,7 +236,7 @@ class Preflight {
                        fmt::format("see that {} has it", to_.name));
         if (const std::string why = unproven(*pool); !why.empty())
             return refuse(what, fmt::format("{}: {}", what, why),
-                          fmt::format("share the pool, then `ballast host check {} {}`", from_.name, to_.name));
+                          fmt::format("share the pool, then `ballast host check-pair {} {}`", from_.name, to_.name));
         pass(what, fmt::format("pool {} is proven shared", pool->name));
     }
 

@@ -8,7 +8,7 @@
 namespace ballast::reconcile {
 namespace {
 
-constexpr std::string_view nonce_prefix = ".ballast-nonce-";
+constexpr std::string_view nonce_prefix = "ballast-nonce-";
 constexpr std::chrono::hours leftover_age{1};
 
 std::string version(std::uint64_t number) {

@@ -3,7 +3,7 @@
 // versions and models as the facts say, and for each pool of one name a nonce written through one host and read through
 // the other.
 //
-// A nonce is a raw volume of 4 KiB named ".ballast-nonce-<seconds since 1970>-<uuid>". It is deleted whatever happens;
+// A nonce is a raw volume of 4 KiB named "ballast-nonce-<seconds since 1970>-<uuid>". It is deleted whatever happens;
 // one that a crash left behind is removed at the next check of its pool once it is older than an hour. Nothing is
 // written to an observed host, not even a nonce: its pools are `unknown`. Pair loops run one pair at a time, at low
 // priority. Loop thread only; the pure parts from any thread.

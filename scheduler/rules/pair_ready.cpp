@@ -10,7 +10,7 @@ RuleVerdict PairReady::operator()(const Candidate& candidate) const {
     const HostPair* pair = find_pair(candidate.snapshot, *request.from, candidate.host().id);
     if (pair == nullptr)
         return fits_if(reject("moves from {} to {} were never checked", from, to),
-                       fmt::format("ballast host check {} {}", from, to));
+                       fmt::format("ballast host check-pair {} {}", from, to));
     for (const PairCheck& check : pair->checks)
         if (check.verdict == CheckVerdict::refused)
             return fits_if(reject("moves from {} are refused by {}: {}", from, check.name, check.detail),

@@ -46,7 +46,7 @@ class Pairs : public WorldTest {
         const auto volumes = outside(virsh(host).storage().list_volumes(pool));
         if (!volumes) return 999;
         return static_cast<std::size_t>(std::ranges::count_if(
-            *volumes, [](const auto& volume) { return volume.name.starts_with(".ballast-nonce-"); }));
+            *volumes, [](const auto& volume) { return volume.name.starts_with("ballast-nonce-"); }));
     }
 };
 

@@ -81,9 +81,9 @@ TEST(ALeftoverNonce, IsOneThatIsOldAndOurs) {
     EXPECT_TRUE(is_leftover(nonce, then + std::chrono::minutes(61)));
     const Timestamp later = then + std::chrono::hours(100);
     EXPECT_FALSE(is_leftover("web1.qcow2", later));
-    EXPECT_FALSE(is_leftover(".ballast-nonce-", later));
-    EXPECT_FALSE(is_leftover(".ballast-nonce-12", later));
-    EXPECT_FALSE(is_leftover(".ballast-nonce-x-12", later));
+    EXPECT_FALSE(is_leftover("ballast-nonce-", later));
+    EXPECT_FALSE(is_leftover("ballast-nonce-12", later));
+    EXPECT_FALSE(is_leftover("ballast-nonce-x-12", later));
 }
 
 }  // namespace
