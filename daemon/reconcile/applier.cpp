@@ -45,6 +45,12 @@ struct Applier::Outcome {
     std::map<JobId, std::vector<std::size_t>> of_jobs;  ///< groups to be written again in the name of that job
 };
 
+void Applier::supersede(const HostId& host, std::uint64_t ticket) {
+    auto& until = void_until_[host];
+    until = std::max(until, ticket);
+    std::erase_if(applied_[host], [&](const auto& known) { return known.second <= ticket; });
+}
+
 std::vector<Applier::Group> Applier::group(std::vector<Reading> readings) {
     std::map<VmId, std::vector<Reading>> by_vm;
     for (auto& reading : readings) {

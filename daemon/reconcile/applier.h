@@ -47,7 +47,10 @@ class Applier : public std::enable_shared_from_this<Applier> {
 
     [[nodiscard]] std::uint64_t ticket() { return ++last_ticket_; }
     /// Readings of that host that began until now are void.
-    void void_readings(const HostId& host) { void_until_[host] = ticket(); }
+    void void_readings(const HostId& host) { supersede(host, ticket()); }
+    /// A whole host was listed under this ticket: readings that began before it are void, and what was remembered of
+    /// them is dropped.
+    void supersede(const HostId& host, std::uint64_t ticket);
     [[nodiscard]] static bool knows(const Snapshot& snapshot, const VmId& vm) {
         return snapshot.vms.find(vm) != nullptr;
     }

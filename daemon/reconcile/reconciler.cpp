@@ -270,6 +270,7 @@ drivers::Task<> Reconciler::list(HostId host, bool is_new) {
     BALLAST_CO_TRY(auto views, co_await driver->compute().list_domains());
     if (current(host, round) == nullptr)
         co_return fail(Code::unavailable, "host {} was lost while it was listed", host);
+    applier_->supersede(host, ticket);
     std::vector<Reading> readings;
     std::set<VmId> listed;
     const Timestamp now = clock_->now();
