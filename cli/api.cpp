@@ -49,6 +49,11 @@ std::string next_step(Code code) {
     std::unreachable();
 }
 
+/// ballastd's sentences end with the way out, behind a semicolon: then nothing is added to them.
+bool names_way_out(std::string_view detail) {
+    return detail.find("; ") != std::string_view::npos;
+}
+
 Exit exit_of_status(int status) {
     if (status == 401 || status == 403) return Exit::denied;
     if (status == 404) return Exit::not_found;
@@ -83,7 +88,11 @@ Headers Api::headers(bool with_key) {
 Failure Api::explain(const Error& error) const {
     Failure failure(error);
     if (!failure.next.empty()) return failure;
-    if (error.code() == Code::unauthenticated)
+    const auto key = error.message().rfind("sha256:");
+    if (error.code() == Code::unauthenticated && key != std::string::npos)
+        failure.next = fmt::format("if ballastd logged this key at its start: `ballast login {} --fingerprint {}`",
+                                   access_.endpoint.url, error.message().substr(key));
+    else if (error.code() == Code::unauthenticated)
         failure.next = fmt::format(
             "compare the key with the one that ballastd logs at its start, then `ballast login {} --fingerprint "
             "sha256:…`",
@@ -102,7 +111,7 @@ Failure Api::explain(const HttpResponse& answer) const {
                     detail.empty()
                         ? fmt::format("ballastd at {} answered {} to this", access_.endpoint.url, answer.status)
                         : detail,
-                    code ? next_step(*code) : "");
+                    code && !names_way_out(detail) ? next_step(*code) : "");
     if (answer.status == 429) failure.exit = Exit::unavailable;
     if (body.is_object() && body.contains("causes") && body["causes"].is_array())
         for (const auto& cause : body["causes"])

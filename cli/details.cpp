@@ -26,6 +26,8 @@ struct Writer {
             if (key.ends_with("_bytes_per_second")) return {stem("_bytes_per_second"), rate_text(number)};
             if (key.ends_with("_bytes")) return {stem("_bytes"), to_string(Bytes(number))};
             if (key.ends_with("_ms")) return {stem("_ms"), to_string(Milliseconds(number))};
+            if (key.ends_with("_version") && number > 0)
+                return {key, fmt::format("{}.{}.{}", number / 1'000'000, number / 1'000 % 1'000, number % 1'000)};
             if (key.ends_with("_s")) return {stem("_s"), to_string(Milliseconds(Seconds(number)))};
         }
         if (value.is_boolean()) return {key, value.get<bool>() ? "yes" : "no"};
