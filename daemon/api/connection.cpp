@@ -298,6 +298,9 @@ asio::awaitable<std::optional<Response>> HttpConnection::receive(const Route* ro
         co_return problem(
             Error(Code::invalid_argument, fmt::format("the body has {} bytes; the limit is {}", *length, limit)),
             {.status = 413, .instance = request->id});
+    if (route->before_body)
+        if (const auto allowed = route->before_body(*request, *context_); !allowed)
+            co_return problem(allowed.error(), {.instance = request->id});
     arm(context_->limits.body_timeout);
     if (has_body && lower(request->header("expect")) == "100-continue") {
         const auto sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");

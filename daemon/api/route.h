@@ -66,6 +66,7 @@ struct Route {
     std::vector<Code> failures = {};  ///< beside those that every route has
     bool tagged = false;              ///< answers carry an ETag; writes take If-Match
     bool websocket = false;
+    std::function<Result<void>(const Request&, const Context&)> before_body = {};  ///< refuses before the body is read
     bool durable = true;  ///< of a write: takes Idempotency-Key and is in the audit log
     Handler handler;
 };

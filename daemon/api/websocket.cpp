@@ -37,7 +37,10 @@ template <class Stream>
 class BeastWebSocket final : public WebSocket {
   public:
     BeastWebSocket(Stream* stream, std::shared_ptr<void> owner) : owner_(std::move(owner)), stream_(*stream) {
-        stream_.set_option(websocket::stream_base::timeout::suggested(beast::role_type::server));
+        // A peer that does not take part in the closing holds the guest's console no longer than this.
+        stream_.set_option(websocket::stream_base::timeout{.handshake_timeout = std::chrono::seconds(5),
+                                                           .idle_timeout = std::chrono::minutes(5),
+                                                           .keep_alive_pings = true});
         stream_.read_message_max(largest_message);
     }
 

@@ -109,6 +109,18 @@ Task<Response> add_host(Request request, ContextPtr context) {
     co_return response;
 }
 
+/// RFC 7396 on settings as JSON. A key without its unit ("memory": "2G") replaces the one with it.
+Json merged(Json settings, const Json& patch) {
+    if (patch.is_object()) {
+        for (const auto& [key, value] : patch.items()) {
+            if (settings.contains(key)) continue;
+            for (const std::string_view unit : {"_bytes", "_bytes_per_second"}) settings.erase(key + std::string(unit));
+        }
+    }
+    settings.merge_patch(patch);
+    return settings;
+}
+
 Task<Response> patch_host(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto text, co_await checked_body(request, context));
     const Json body = Json::parse(text.text);
@@ -122,8 +134,7 @@ Task<Response> patch_host(Request request, ContextPtr context) {
             BALLAST_CHECK(check_host_name_free(transaction.snapshot(), host.name, host.id));
         }
         if (body.contains("settings")) {
-            Json settings = to_json(host.settings);
-            settings.merge_patch(body["settings"]);
+            const Json settings = merged(to_json(host.settings), body["settings"]);
             BALLAST_TRY(host.settings, from_json<HostSettings>(settings, "settings"));
             BALLAST_CHECK(check(host.settings));
             if (!host.settings.peer_uri.empty()) BALLAST_CHECK(context->check_uri(host.settings.peer_uri));

@@ -177,6 +177,21 @@ const Job* find_reader(const Snapshot& snapshot, const std::string& name) {
     });
 }
 
+Result<void> check_not_read(const Snapshot& snapshot, const std::string& name) {
+    const Job* reader = find_reader(snapshot, name);
+    if (reader == nullptr) return {};
+    return fail(Code::failed_precondition,
+                "the upload '{}' is being imported by job {}; wait for its end, or choose another name", name,
+                reader->id);
+}
+
+/// Before its bytes are taken: a file that an import reads is not replaced.
+Result<void> check_may_upload(const Request& request, const Context& context) {
+    const std::string name(request.params.contains("name") ? request.param("name") : request.query_or("name", ""));
+    BALLAST_CHECK(check_name("upload", name));
+    return check_not_read(*context.store->snapshot(), name);
+}
+
 /// The file is there already; this writes the audit event, and the answer for a repeated key.
 Task<Response> put_upload(Request request, ContextPtr context) {
     const std::string name = std::filesystem::path(request.file->path).filename().string();
@@ -206,8 +221,7 @@ Task<Response> delete_upload(Request request, ContextPtr context) {
     const std::string name(request.param("name"));
     BALLAST_CO_CHECK(check_upload(*context, "upload", name));
     auto work = [name](store::Transaction& transaction) -> Result<Response> {
-        if (const Job* reader = find_reader(transaction.snapshot(), name))
-            return fail(Code::failed_precondition, "the upload '{}' is being imported by job {}", name, reader->id);
+        BALLAST_CHECK(check_not_read(transaction.snapshot(), name));
         return no_content();
     };
     BALLAST_CO_TRY(auto answer, co_await commit(std::move(request), context, std::move(work)));
@@ -227,6 +241,7 @@ Route upload_route(Verb verb, std::string path, std::string id) {
                 .answers = {{201, schema<UploadView>}},
                 .failures = {Code::resource_exhausted},
                 .handler = put_upload};
+    route.before_body = check_may_upload;
     if (verb == Verb::post) route.query = {{"name", "string", "What to call it in the upload folder."}};
     return route;
 }
