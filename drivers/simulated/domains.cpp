@@ -189,8 +189,7 @@ Result<void> State::start(const std::string& host, const VmId& vm) {
         const SimStore* store = store_of(at, disk.path, &name, &key);
         if (store == nullptr) continue;
         if (!store->volumes.contains(name))
-            return fail(Code::failed_precondition, "cannot start '{}': no file '{}' on host '{}'", found->name,
-                        disk.path, host);
+            return fail(Code::not_found, "cannot start '{}': no file '{}' on host '{}'", found->name, disk.path, host);
         found->disk_stores[disk.path] = key;
     }
     found->state = DomainState::running;
@@ -260,7 +259,8 @@ Result<void> State::suspend(const std::string& host, const VmId& vm) {
     if (found->state != DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
     found->state = DomainState::paused;
-    found->reason = "user";
+    // To libvirt a suspend during a move only hastens it: the target runs all the same.
+    found->reason = migrations.contains(vm) ? "migration" : "user";
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "suspended: paused");
     return {};
 }
@@ -269,7 +269,8 @@ Result<void> State::resume(const std::string& host, const VmId& vm) {
     BALLAST_TRY(SimDomain * found, active(*this, host, vm));
     if (found->state == DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is already running", found->name, host);
-    if (found->state != DomainState::paused)
+    const bool stopped_by_move = found->reason == "migration" && migrations.contains(vm);
+    if (found->state != DomainState::paused || stopped_by_move)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
     found->state = DomainState::running;
     found->reason = "unpaused";

@@ -139,8 +139,8 @@ Result<void> State::check_disks(const SimHost& from, const SimHost& to, const Si
         std::string key;
         if (const SimStore* store = store_of(to, disk.path, &name, &key);
             store != nullptr && !store->volumes.contains(name))
-            return fail(Code::failed_precondition, "host '{}' has no file '{}' of '{}' (host '{}' has)", to.model.name,
-                        disk.path, domain.name, from.model.name);
+            return fail(Code::not_found, "host '{}' has no file '{}' of '{}' (host '{}' has)", to.model.name, disk.path,
+                        domain.name, from.model.name);
     }
     return {};
 }
@@ -154,10 +154,10 @@ Result<void> State::check_migration(const SimHost& host, const MigrationRequest&
     if (migrations.contains(request.vm))
         return fail(Code::failed_precondition, "domain '{}' is being migrated already", source->name);
     if (*target == host.model.name)
-        return fail(Code::failed_precondition, "domain '{}' is on host '{}' already", source->name, *target);
+        return fail(Code::internal, "domain '{}' is on host '{}' already", source->name, *target);  // as libvirt
     const SimHost* to = find_host(*target);
     if (to == nullptr || to->crashed || link_between(host.model.name, *target).cut != Cut::none)
-        return fail(Code::unavailable, "host '{}' can't reach '{}'", host.model.name, request.peer_uri);
+        return fail(Code::internal, "host '{}' can't reach '{}'", host.model.name, request.peer_uri);  // as libvirt
     if (const auto there = to->domains.find(request.vm); there != to->domains.end() && is_active(there->second.state))
         return fail(Code::failed_precondition, "domain '{}' is active on host '{}'", source->name, *target);
     if (const auto named = to->names.find(source->name); named != to->names.end() && named->second != request.vm)

@@ -71,8 +71,7 @@ Result<void> State::abort(const std::string& host, const VmId& vm) {
     BALLAST_TRY(const SimMigration* migration, outgoing(host, vm));
     if (migration->stage == Stage::pull || migration->stage == Stage::paused)
         return fail(Code::failed_precondition, "post-copy of domain {} has begun: it can't be cancelled", vm);
-    fail_push(vm, Error(Code::cancelled, fmt::format("migration of domain {} was cancelled", vm)),
-              MigrationStatus::cancelled);
+    fail_push(vm, Error(Code::cancelled, fmt::format("migration of domain {} was cancelled", vm)));
     return {};
 }
 
@@ -146,14 +145,11 @@ void State::answer(SimMigration& migration, const Result<void>& result) {
     for (const auto& done : waiters) done(result);
 }
 
-void State::fail_push(const VmId& vm, const Error& error, MigrationStatus status) {
+void State::fail_push(const VmId& vm, const Error& error) {
     SimMigration& migration = migrations.at(vm);
     if (migration.timer) time.cancel(*migration.timer);
     if (migration.break_timer) time.cancel(*migration.break_timer);
     settle(migration);
-    MigrationProgress last = report(migration);
-    last.status = status;
-    last.error = error.message();
     const std::string from = migration.from;
     const std::string to = migration.to;
     const auto waiters = std::move(migration.waiters);
@@ -161,7 +157,6 @@ void State::fail_push(const VmId& vm, const Error& error, MigrationStatus status
     hosts.at(to).incoming.erase(vm);
     migrations.erase(vm);
     if (const auto source = domain(from, vm); source && is_active((*source)->state)) {
-        (*source)->completed = last;
         if ((*source)->state == DomainState::paused && (*source)->reason == "migration") {
             (*source)->state = DomainState::running;
             (*source)->reason = "migration canceled";
@@ -215,8 +210,7 @@ void State::link_changed(const std::string& a, const std::string& b) {
             if (found == migrations.end()) return;
             found->second.break_timer.reset();
             if (found->second.stage == Stage::pull) return break_pull(found->second, "the stream broke");
-            fail_push(id, Error(Code::unavailable, fmt::format("migration of domain {}: the peer is gone", id)),
-                      MigrationStatus::failed);
+            fail_push(id, Error(Code::unavailable, fmt::format("migration of domain {}: the peer is gone", id)));
         });
     }
 }
@@ -229,14 +223,10 @@ void State::qemu_gone(const std::string& host, const VmId& vm) {
     const Error error(Code::failed_precondition,
                       fmt::format("migration of domain {}: QEMU on host '{}' is gone", vm, host));
     if (migration.stage != Stage::pull && migration.stage != Stage::paused) {
-        fail_push(vm, error, MigrationStatus::failed);
+        fail_push(vm, error);
         return;
     }
     break_pull(migration, fmt::format("QEMU on host '{}' is gone", host));
-    MigrationProgress last = report(migration);
-    last.status = MigrationStatus::failed;
-    last.error = error.message();
-    if (const auto source = domain(migration.from, vm)) (*source)->completed = last;
     migrations.erase(vm);
 }
 

@@ -231,7 +231,7 @@ class State {
     void switch_over(SimMigration& migration);
     void hand_over(SimMigration& migration, DomainState target_state, const std::string& reason);
     void finish(const VmId& vm);
-    void fail_push(const VmId& vm, const Error& error, MigrationStatus status);
+    void fail_push(const VmId& vm, const Error& error);
     void break_pull(SimMigration& migration, const std::string& reason);
     void answer(SimMigration& migration, const Result<void>& result);
     void note_damage(const SimMigration& migration);

@@ -182,6 +182,20 @@ TEST_P(ComputeContract, StartsADomainOnce) {
     EXPECT_EQ(view->stamp, guest.stamp);
 }
 
+TEST_P(ComputeContract, DoesNotStartADomainWithoutItsDisk) {
+    if (harness().abilities().is_mock) GTEST_SKIP() << "this host opens no files";
+    const auto pools = call(host().storage().list_pools());
+    ASSERT_THAT(pools, Succeeds());
+    const auto pool = std::ranges::find(*pools, harness().pool(), &drivers::PoolView::name);
+    ASSERT_NE(pool, pools->end());
+    auto guest = a_guest();
+    guest.spec.disks.resize(1);
+    guest.spec.disks[0].path = pool->path + "/no-such-volume.qcow2";
+    ASSERT_THAT(call(host().compute().define(guest)), Succeeds());
+    EXPECT_THAT(call(host().compute().start(guest.id)), FailsWith(Code::not_found));
+    EXPECT_EQ(state_of(guest.id), DomainState::shut_off);
+}
+
 TEST_P(ComputeContract, EndsADomainAndKeepsItsDefinition) {
     const auto guest = running();
     ASSERT_THAT(call(host().compute().destroy(guest.id)), Succeeds());
@@ -334,6 +348,7 @@ TEST_P(ComputeContract, DeflatesARunningGuest) {
         const auto view = call(host().compute().read_domain(guest.id));
         return view && view->balloon <= target;
     }));
+    if (!harness().abilities().is_mock) EXPECT_TRUE(hears(Kind::domain_changed, guest.id, 0, "balloon"));
 }
 
 TEST_P(ComputeContract, OpensTheSerialConsole) {

@@ -40,6 +40,8 @@ class Harness {
     [[nodiscard]] virtual drivers::DomainDefinition guest() const = 0;
     /// A directory pool, one storage on all hosts.
     [[nodiscard]] virtual std::string pool() const = 0;
+    /// A directory pool with one path on all hosts and another storage behind it on each; empty: none.
+    [[nodiscard]] virtual std::string local_pool() const { return {}; }
     /// An address in this driver's scheme where no host answers.
     [[nodiscard]] virtual std::string unreachable_uri() const = 0;
     /// The scheme of somebody else.

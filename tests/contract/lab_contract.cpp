@@ -32,6 +32,7 @@ class LabHarness final : public Harness {
         return definition;
     }
     [[nodiscard]] std::string pool() const override { return "shared"; }
+    [[nodiscard]] std::string local_pool() const override { return "local"; }
     [[nodiscard]] std::string unreachable_uri() const override { return "qemu+tcp://127.0.0.1:1/system"; }
     bool set_autostart(const std::string& host, const std::string& name, const VmId&) override {
         lab_->virsh(host == lab_->host(0).name ? 0 : 1, "autostart " + name);

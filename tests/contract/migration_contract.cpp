@@ -119,6 +119,83 @@ TEST_P(MigrationContract, LeavesTheSourceRunningWhenItIsAborted) {
     EXPECT_TRUE(call(host().compute().read_domain(guest.id))->persistent);
 }
 
+TEST_P(MigrationContract, ForgetsAnAbortedMove) {
+    const auto guest = running();
+    const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
+    ASSERT_TRUE(flows(guest.id));
+    ASSERT_THAT(call(host().migration().abort(guest.id)), Succeeds());
+    ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
+    const auto progress = call(host().migration().progress(guest.id));
+    ASSERT_THAT(progress, Succeeds());
+    EXPECT_EQ(progress->status, MigrationStatus::none);
+    EXPECT_THAT(call(host().migration().migrate(a_move(guest.id))), Succeeds());
+    EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
+}
+
+TEST_P(MigrationContract, EndsWithTheSourcesQemu) {
+    const auto guest = running();
+    const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
+    ASSERT_TRUE(flows(guest.id));
+    ASSERT_THAT(call(host().compute().destroy(guest.id)), Succeeds());
+    ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
+    EXPECT_FALSE(**moved);
+    EXPECT_EQ(state_of(guest.id), DomainState::shut_off);
+    EXPECT_TRUE(eventually([&] { return !call(host(1).compute().read_domain(guest.id)).has_value(); }));
+}
+
+TEST_P(MigrationContract, LeavesTheSourceRunningWhenTheIncomingCopyEnds) {
+    const auto guest = running();
+    const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
+    ASSERT_TRUE(flows(guest.id));
+    ASSERT_THAT(call(host(1).compute().destroy(guest.id)), Succeeds());
+    ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
+    EXPECT_THAT(**moved, FailsWith(Code::failed_precondition));
+    EXPECT_TRUE(becomes(guest.id, DomainState::running));
+    EXPECT_THAT(call(host(1).compute().read_domain(guest.id)), FailsWith(Code::not_found));
+}
+
+// To libvirt a suspend on the way only hastens the move: what was running when it began runs when it arrives.
+TEST_P(MigrationContract, ArrivesRunningEvenWhenItIsPausedOnTheWay) {
+    const auto guest = running();
+    const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
+    ASSERT_TRUE(flows(guest.id));
+    ASSERT_THAT(call(host().migration().suspend(guest.id)), Succeeds());
+    ASSERT_THAT(call(host().migration().set_bandwidth(guest.id, BytesPerSecond(gibibytes(1).count()), false)),
+                Succeeds());
+    ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
+    EXPECT_THAT(**moved, Succeeds());
+    EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
+}
+
+TEST_P(MigrationContract, StopsAndCopies) {
+    const auto guest = running();
+    auto request = a_move(guest.id);
+    request.mode = MigrationMode::stop_and_copy;
+    ASSERT_THAT(call(host().migration().migrate(request)), Succeeds());
+    EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
+    EXPECT_THAT(call(host(0).compute().read_domain(guest.id)), FailsWith(Code::not_found));
+}
+
+TEST_P(MigrationContract, RefusesToMoveADiskThatTheTargetDoesNotHave) {
+    auto volume = a_volume(a_volume_name(), mebibytes(8));
+    volume.pool = harness().local_pool();
+    const auto made = call(host().storage().create_volume(volume));
+    ASSERT_THAT(made, Succeeds());
+    auto guest = a_guest();
+    guest.spec.disks.resize(1);
+    guest.spec.disks[0].path = made->path;
+    guest.spec.disks[0].format = "raw";
+    ASSERT_THAT(call(host().compute().define(guest)), Succeeds());
+    ASSERT_THAT(call(host().compute().start(guest.id)), Succeeds());
+    auto request = a_move(guest.id);
+    request.allow_unsafe = true;
+    EXPECT_THAT(call(host().migration().migrate(request)), FailsWith(Code::not_found));
+    EXPECT_EQ(state_of(guest.id), DomainState::running);
+    EXPECT_THAT(call(host(1).compute().read_domain(guest.id)), FailsWith(Code::not_found));
+    static_cast<void>(call(host().compute().destroy(guest.id)));
+    EXPECT_THAT(call(host().storage().delete_volume(volume.pool, volume.name)), Succeeds());
+}
+
 TEST_P(MigrationContract, TakesNewLimitsWhileItMoves) {
     const auto guest = running();
     const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
@@ -163,7 +240,7 @@ TEST_P(MigrationContract, RefusesASecondMoveOfTheSameDomain) {
     const auto guest = running();
     const auto moved = begin(host().migration().migrate(a_slow_move(guest.id)));
     ASSERT_TRUE(flows(guest.id));
-    EXPECT_FALSE(call(host().migration().migrate(a_move(guest.id))));
+    EXPECT_THAT(call(host().migration().migrate(a_move(guest.id))), FailsWith(Code::failed_precondition));
     EXPECT_EQ(call(host().migration().progress(guest.id))->status, MigrationStatus::active);
     ASSERT_THAT(call(host().migration().abort(guest.id)), Succeeds());
     ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
@@ -198,7 +275,9 @@ TEST_P(MigrationContract, RefusesToMoveWhatIsOff) {
 
 TEST_P(MigrationContract, RefusesToMoveToTheSameHost) {
     const auto guest = running();
-    EXPECT_FALSE(call(host().migration().migrate(a_move(guest.id, 0))));
+    // libvirt calls it an internal error.
+    EXPECT_THAT(call(host().migration().migrate(a_move(guest.id, 0))),
+                ::testing::AnyOf(FailsWith(Code::failed_precondition), FailsWith(Code::internal)));
     EXPECT_EQ(state_of(guest.id), DomainState::running);
 }
 
@@ -207,7 +286,9 @@ TEST_P(MigrationContract, LeavesTheSourceRunningWhenThePeerDoesNotAnswer) {
     auto request = a_move(guest.id);
     request.peer_uri = harness().unreachable_uri();
     request.migration_uri.clear();
-    EXPECT_FALSE(call(host().migration().migrate(request)));
+    // libvirt gives a system error, which the libvirt driver does not tell from others yet.
+    EXPECT_THAT(call(host().migration().migrate(request)),
+                ::testing::AnyOf(FailsWith(Code::unavailable), FailsWith(Code::internal)));
     EXPECT_EQ(state_of(guest.id), DomainState::running);
 }
 

@@ -36,6 +36,7 @@ class SimulatedHarness final : public Harness {
         return definition;
     }
     [[nodiscard]] std::string pool() const override { return "shared"; }
+    [[nodiscard]] std::string local_pool() const override { return "default"; }
     [[nodiscard]] std::string unreachable_uri() const override { return "sim://nowhere"; }
     bool set_autostart(const std::string& host, const std::string&, const VmId& vm) override {
         world_->faults().set_autostart(host, vm, true);

@@ -153,6 +153,25 @@ TEST_P(StorageContract, ReadsAHeadOfAMebibyteAtMost) {
                 FailsWith(Code::invalid_argument));
 }
 
+TEST_P(StorageContract, ReadsNoMoreThanThereIs) {
+    if (!harness().abilities().has_content) GTEST_SKIP() << "volumes hold no bytes on this host";
+    const auto name = a_volume_name();
+    ASSERT_THAT(call(host().storage().create_volume(a_volume(name, Bytes(512)))), Succeeds());
+    const auto head = call(host().storage().read_head(harness().pool(), name, Bytes(4096)));
+    ASSERT_THAT(head, Succeeds());
+    EXPECT_EQ(*head, std::string(512, '\0'));
+}
+
+TEST_P(StorageContract, ReadsTheContainerOfAFormatNotTheDiskInIt) {
+    if (!harness().abilities().has_content) GTEST_SKIP() << "volumes hold no bytes on this host";
+    auto volume = a_volume(a_volume_name(), mebibytes(8));
+    volume.format = "qcow2";
+    ASSERT_THAT(call(host().storage().create_volume(volume)), Succeeds());
+    const auto head = call(host().storage().read_head(harness().pool(), volume.name, Bytes(4)));
+    ASSERT_THAT(head, Succeeds());
+    EXPECT_EQ(*head, "QFI\xfb");
+}
+
 TEST_P(StorageContract, SeesAnotherHostsVolumeAfterARefresh) {
     if (host_count() < 2) GTEST_SKIP() << "one host only";
     const auto name = a_volume_name();
