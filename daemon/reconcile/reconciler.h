@@ -69,6 +69,9 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
         std::map<VmId, int> failures;
         bool pump_waits = false;
         std::set<VmId> domains;  ///< that it was last seen to define
+        /// vCPUs that a sweep saw and the row named when they differed: read again once for each such pair (vCPUs
+        /// online may well be fewer than defined).
+        std::map<VmId, std::pair<int, int>> vcpus_asked;
     };
     [[nodiscard]] Work* current(const HostId& host, std::uint64_t round);
 
@@ -101,7 +104,7 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
     // sweep.cpp
     boost::asio::awaitable<void> sweep_for_ever(HostId host, std::uint64_t round);
     drivers::Task<> sweep(HostId host);
-    void compare(const HostId& host, const HostSample& sample, const HostSample* before);
+    void compare(const HostId& host, const HostSample& sample);
 
     std::shared_ptr<Pauses> pauses_;
     std::shared_ptr<store::Store> store_;

@@ -36,14 +36,23 @@ bool is_transitional(VmState state) {
 }
 
 /// Whether the row does not say what the sweep saw.
-bool differs(const Vm* row, const HostId& host, const drivers::DomainStats& seen, const VmSample* before) {
+bool differs(const Vm* row, const HostId& host, const drivers::DomainStats& seen) {
     if (row == nullptr) return true;
     const auto here = std::ranges::find(row->definitions, host, &Definition::host);
     if (here == row->definitions.end() || here->stale_view || here->state != seen.state) return true;
-    if (before != nullptr && before->stats.vcpus != seen.vcpus) return true;
     if (row->host != host) return false;
     if (!row->job && is_transitional(row->state) && state_of(here->state) != row->state) return true;
     return is_active(seen.state) && row->balloon != seen.balloon;
+}
+
+bool asks_for_vcpus(std::map<VmId, std::pair<int, int>>& asked, const Vm* row, const HostId& host,
+                    const drivers::DomainStats& seen) {
+    if (row == nullptr || row->host != host || row->spec.vcpus == seen.vcpus) {
+        asked.erase(seen.id);
+        return false;
+    }
+    const std::pair now(seen.vcpus, row->spec.vcpus);
+    return std::exchange(asked[seen.id], now) != now;
 }
 
 }  // namespace
@@ -76,23 +85,24 @@ drivers::Task<> Reconciler::sweep(HostId host) {
     BALLAST_CO_TRY(auto swept, co_await driver->statistics().sweep());
     const auto before = board_->now();
     HostSample sample = make_sample(host, std::move(swept), clock_->now(), Steady::now(), before->find(host));
-    compare(host, sample, before->find(host));
+    compare(host, sample);
     board_->publish(std::move(sample));
     co_return Result<void>{};
 }
 
-void Reconciler::compare(const HostId& host, const HostSample& sample, const HostSample* before) {
+void Reconciler::compare(const HostId& host, const HostSample& sample) {
     const auto at = work_.find(host);
     if (at == work_.end() || !at->second.listed) return;
+    Work& work = at->second;
     const auto snapshot = store_->snapshot();
     for (const auto& [vm, seen] : sample.vms) {
-        const VmSample* last = nullptr;
-        if (before != nullptr)
-            if (const auto found = before->vms.find(vm); found != before->vms.end()) last = &found->second;
-        if (differs(snapshot->vms.find(vm), host, seen.stats, last)) mark_dirty(host, vm);
+        const Vm* row = snapshot->vms.find(vm);
+        const bool other = differs(row, host, seen.stats);
+        if (other || asks_for_vcpus(work.vcpus_asked, row, host, seen.stats)) mark_dirty(host, vm);
     }
-    for (const auto& vm : at->second.domains)  // gone, or only busy: the reading will tell
+    for (const auto& vm : work.domains)  // gone, or only busy: the reading will tell
         if (!sample.vms.contains(vm)) mark_dirty(host, vm);
+    std::erase_if(work.vcpus_asked, [&](const auto& asked) { return !sample.vms.contains(asked.first); });
 }
 
 }  // namespace ballast::reconcile
