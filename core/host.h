@@ -105,6 +105,8 @@ BOOST_DESCRIBE_STRUCT(Host, (),
 [[nodiscard]] Bytes usable_memory(const Host& host);
 /// vCPUs that may be promised: (cores - reserved) x overcommit.
 [[nodiscard]] int usable_vcpus(const Host& host);
+/// The libvirt URI by which the other hosts reach it: the one that was set for that, or else its own.
+[[nodiscard]] const std::string& peer_uri_of(const Host& host);
 /// Whether Ballast may begin something new there.
 [[nodiscard]] bool accepts_work(const Host& host);
 

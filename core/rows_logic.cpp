@@ -19,6 +19,10 @@ int usable_vcpus(const Host& host) {
     return static_cast<int>(cores * host.settings.cpu_overcommit);
 }
 
+const std::string& peer_uri_of(const Host& host) {
+    return host.settings.peer_uri.empty() ? host.uri : host.settings.peer_uri;
+}
+
 bool accepts_work(const Host& host) {
     return host.managed && !host.maintenance && !host.confirmed_dead && host.state == HostState::up;
 }

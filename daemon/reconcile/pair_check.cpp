@@ -37,6 +37,20 @@ PairCheck pool_check(const std::string& pool, CheckVerdict verdict, std::string 
     return {"shared_pool:" + pool, verdict, std::move(detail), std::move(way_out)};
 }
 
+/// Whether a migration has gone this way: what no probe can show.
+bool has_moved(const Snapshot& snapshot, const HostId& from, const HostId& to) {
+    const auto this_way = [&](const Migration& row) {
+        return row.from == from && row.to == to && row.phase == MigrationPhase::succeeded;
+    };
+    return snapshot.migrations.find_if(this_way) != nullptr;
+}
+
+void note_open_ports(HostPair& pair) {
+    const auto port = std::ranges::find(pair.checks, "migration_port", &PairCheck::name);
+    if (port == pair.checks.end() || port->verdict != CheckVerdict::unknown) return;
+    *port = {"migration_port", CheckVerdict::ok, "a migration has gone this way", {}};
+}
+
 std::string summary(const Snapshot& snapshot, const HostPair& pair) {
     const auto refused = std::ranges::count(pair.checks, CheckVerdict::refused, &PairCheck::verdict);
     return fmt::format("{} to {}: {} of {} checks refused, shared pools: {}", host_name(snapshot, pair.from),
@@ -68,12 +82,13 @@ drivers::Task<HostPair> PairChecker::check(HostId from_id, HostId to_id) {
     pair.id = pair_id(from_id, to_id);
     pair.from = from_id;
     pair.to = to_id;
-    const std::string peer = to.settings.peer_uri.empty() ? to.uri : to.settings.peer_uri;
-    BALLAST_CO_TRY(pair.checks, co_await source->migration().probe_peer(peer, to.settings.migration_address));
+    BALLAST_CO_TRY(pair.checks,
+                   co_await source->migration().probe_peer(peer_uri_of(to), to.settings.migration_address));
     for (auto& one : compare_hosts(from, to)) {
         const bool probed = std::ranges::find(pair.checks, one.name, &PairCheck::name) != pair.checks.end();
         if (!probed) pair.checks.push_back(std::move(one));
     }
+    if (has_moved(*snapshot, from_id, to_id)) note_open_ports(pair);
     for (const auto& pool : common_pools(*snapshot, from_id, to_id)) {
         auto found = co_await check_pool(from, to, pool);
         if (!found) found = pool_check(pool, CheckVerdict::unknown, found.error().chain());
@@ -110,6 +125,8 @@ drivers::Task<PairCheck> PairChecker::check_pool(Host from, Host to, std::string
     const auto deleted = co_await source->storage().delete_volume(pool, volume);
     if (!deleted)
         spdlog::warn("nonce {} in pool {} of {} was left behind: {}", volume, pool, from.name, deleted.error().chain());
+    const auto forgotten = co_await target->storage().refresh(pool);  // or its list keeps a file that is gone
+    if (!forgotten) spdlog::debug("pool {} of {} was not refreshed: {}", pool, to.name, forgotten.error().chain());
     co_return found;
 }
 

@@ -107,7 +107,7 @@ Task<> Move::call_migrate(bool resume_post_copy) {
     calling_ = true;
     boost::asio::co_spawn(run_->services().executor,
                           call({.vm = vm_,
-                                .peer_uri = target->settings.peer_uri,
+                                .peer_uri = peer_uri_of(*target),
                                 .migration_uri = address.empty() ? "" : "tcp://" + address,
                                 .mode = params_.mode,
                                 .bandwidth = params_.bandwidth,
