@@ -156,7 +156,7 @@ class HttpConnection final : public Connection, public Stream, public std::enabl
     std::shared_ptr<WebSocket> websocket_;
     std::function<void()> wake_;
     SteadyClock::time_point started_;
-    bool idle_ = false;
+    bool idle_ = true;  ///< nothing of a request has come yet; so also during the handshake
     bool stopping_ = false;
     bool closed_ = false;
     bool timed_out_ = false;

@@ -86,6 +86,23 @@ TEST_F(EventsTest, TellsAClientWhoseLastEventThisLogNeverHad) {
     EXPECT_EQ(stream.next().event, "gap");
 }
 
+TEST_F(EventsTest, CutsAConsumerThatIsTooFarBehindAndSaysSo) {
+    services.limits.stream_backlog = 10;
+    start();
+    EventStream stream(client(), "/api/v1/events");
+    static_cast<void>(stream.next_block());
+    emit("host.up", "seen");
+    const auto seen = stream.next().id;
+    write([](store::Transaction& transaction) -> Result<void> {
+        for (int i = 0; i < 50; ++i) transaction.emit(note("host.up", "burst"));
+        return {};
+    });
+    const auto last = stream.next();
+    EXPECT_EQ(last.event, "cut");
+    EXPECT_EQ(std::to_string(Json::parse(last.data)["last_event_id"].get<std::uint64_t>()), seen);
+    EXPECT_TRUE(stream.connection().closed_by_peer());
+}
+
 TEST_F(EventsTest, ListsEventsAsJsonPages) {
     start();
     emit("host.up", "one");
