@@ -155,7 +155,7 @@ TEST_P(Inventory, IsWhatTheHostsRunOnceItIsQuiet) {
     for (int i = 1; i <= hosts; ++i) EXPECT_THAT(changes_->on(HostId("h" + std::to_string(i))), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Inventory, ::testing::Range(1U, 13U));
+INSTANTIATE_TEST_SUITE_P(Seeds, Inventory, ::testing::Range(1U, 25U));
 
 }  // namespace
 }  // namespace ballast::reconcile
