@@ -12,6 +12,11 @@ namespace ballast::drivers::libvirt {
 
 struct Connection::End {
     std::atomic<int> reason{-1};
+
+    static void arrived(virConnectPtr, int reason, void* opaque) {
+        static_cast<std::shared_ptr<End>*>(opaque)->get()->reason = reason;
+        Supervisor::wake();
+    }
 };
 
 namespace {
@@ -64,16 +69,13 @@ Result<std::shared_ptr<Connection>> Connection::open(const std::string& text, co
     // Local drivers (test) have no socket to keep alive and no end to report: their refusal is no error.
     static_cast<void>(virConnectSetKeepAlive(handle.get(), keep_alive.interval_s, keep_alive.count));
     auto end = std::make_shared<End>();
-    const auto on_end = [](virConnectPtr, int reason, void* opaque) {
-        static_cast<std::shared_ptr<End>*>(opaque)->get()->reason = reason;
-        Supervisor::wake();
-    };
     const auto release = [](void* opaque) { delete static_cast<std::shared_ptr<End>*>(opaque); };
     auto* opaque = new std::shared_ptr<End>(end);
-    if (virConnectRegisterCloseCallback(handle.get(), on_end, opaque, release) < 0) delete opaque;
+    if (virConnectRegisterCloseCallback(handle.get(), End::arrived, opaque, release) < 0) delete opaque;
     return std::shared_ptr<Connection>(new Connection(std::move(handle), std::move(end)), [](Connection* connection) {
         std::thread([connection] {
-            virConnectUnregisterCloseCallback(connection->get(), nullptr);
+            // The registration holds a share of libvirt's connection: without this it would never be closed.
+            virConnectUnregisterCloseCallback(connection->get(), End::arrived);
             delete connection;
         }).detach();
     });

@@ -90,11 +90,6 @@ bool Executor::is_unresponsive(const VmId& domain) const {
     });
 }
 
-/// Overdue calls still occupy libvirtd's per-connection limit of 5, so they take from the 4; one is always left.
-static int allowed_workers(int calls_in_flight, int overdue) {
-    return std::max(1, calls_in_flight - overdue);
-}
-
 Executor::CallPtr Executor::take(const Lane& lane) {
     if (lane.retired) return nullptr;
     const auto at =
@@ -107,19 +102,40 @@ Executor::CallPtr Executor::take(const Lane& lane) {
 
 void Executor::add_worker_if_needed() {
     if (!lane_ || queue_.empty() || lane_->idle > 0) return;
-    if (lane_->workers >= allowed_workers(tuning_.calls_in_flight, lane_->overdue)) return;
+    if (lane_->workers >= tuning_.calls_in_flight) return;
     ++lane_->workers;
     std::thread([self = shared_from_this(), lane = lane_] { self->run_lane(lane); }).detach();
 }
 
+/// The connection that a thread may use alone: the lane's first, or one of its own; null when none can be had now.
+std::shared_ptr<Connection> Executor::seat(std::unique_lock<std::mutex>& lock, Lane& lane) {
+    if (!lane.connection_taken) {
+        lane.connection_taken = true;
+        return lane.connection;
+    }
+    lock.unlock();
+    auto opened = open_one();
+    lock.lock();
+    return opened ? std::move(*opened) : nullptr;
+}
+
 /// A worker's life: takes calls until its lane is retired, or until it comes back from an overdue call and its place is
-/// taken.
+/// taken. One that finds no connection leaves; the next beat tries again.
 void Executor::run_lane(LanePtr lane) {
     std::unique_lock lock(mutex_);
-    for (;;) {
+    if (auto own = seat(lock, *lane)) {
+        serve(lock, lane, own);
+        if (own == lane->connection) lane->connection_taken = false;
+        lock.unlock();  // the last release of a connection is not for the lock
+    } else {
+        --lane->workers;
+    }
+}
+
+void Executor::serve(std::unique_lock<std::mutex>& lock, const LanePtr& lane, std::shared_ptr<Connection>& own) {
+    while (!lane->retired && own->end_reason().empty()) {
         const CallPtr call = take(*lane);
         if (!call) {
-            if (lane->retired) break;
             ++lane->idle;
             work_.wait(lock);
             --lane->idle;
@@ -130,11 +146,11 @@ void Executor::run_lane(LanePtr lane) {
         running_.push_back({call, lane});
         add_worker_if_needed();
         lock.unlock();
-        call->run(*lane->connection);
+        call->run(*own);
         lock.lock();
         finish({call, lane});
         if (!call->overdue) continue;
-        if (lane->workers >= allowed_workers(tuning_.calls_in_flight, lane->overdue)) return;
+        if (lane->workers >= tuning_.calls_in_flight) return;
         ++lane->workers;
     }
     --lane->workers;

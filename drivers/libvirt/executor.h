@@ -1,9 +1,12 @@
 #pragma once
 // One host's calls. Decides when a call runs, when its waiting ends, and when a connection is opened or given up:
-//  - one control connection, at most 4 calls in flight on it, one per domain; a domain with an overdue call is
-//    unresponsive: further calls for it are `unavailable` at once;
+//  - the control lane: at most 4 calls in flight, one per domain; a domain with an overdue call is unresponsive:
+//    further calls for it are `unavailable` at once. The first connection carries the events and one call, further
+//    ones are opened as calls overlap: **one call per connection**, because libvirt's client before 10.1 leaves a poll
+//    source that points into the stack of a thread that has left when calls share a connection, and crashes
+//    (seen here with 9.0: SIGSEGV in virNetClientIOEventFD; and the calls that share it hang when keepalive fails);
 //  - a deadline ends the waiting, not the call. An overdue thread is replaced; with more than 4 overdue calls the
-//    connection is retired and a fresh one opened;
+//    lane is retired and a fresh one opened;
 //  - one extra connection per running job, at most 8, each on its own thread, carrying only that blocking call.
 // Never: two opens of one host at a time; waiting for a thread; libvirt under its lock.
 // Thread rule: every function may be called from any thread and none blocks. Calls own what they touch, so that an
@@ -35,7 +38,7 @@ struct CallSpec {
 
 struct Tuning {
     int calls_in_flight = 4;
-    int overdue_limit = 4;   ///< per connection; then it is retired
+    int overdue_limit = 4;   ///< per lane; then it is retired
     int overdue_total = 16;  ///< over all connections of the host; then no fresh one is opened until some return
     int job_connections = 8;
     std::size_t queue_limit = 1'000;
@@ -96,9 +99,10 @@ class Executor : public Supervised, public std::enable_shared_from_this<Executor
     };
     using CallPtr = std::shared_ptr<Call>;
 
-    /// A control connection with its threads.
+    /// The control lane: its first connection, and the threads that take calls, each with a connection to itself.
     struct Lane {
-        std::shared_ptr<Connection> connection;
+        std::shared_ptr<Connection> connection;  ///< carries the events, and the calls of one thread
+        bool connection_taken = false;
         Clock::time_point opened;
         int workers = 0;  ///< threads that may take calls, idle ones included, overdue ones not
         int idle = 0;
@@ -133,6 +137,8 @@ class Executor : public Supervised, public std::enable_shared_from_this<Executor
     [[nodiscard]] CallPtr take(const Lane& lane);
     void add_worker_if_needed();
     void run_lane(LanePtr lane);
+    [[nodiscard]] std::shared_ptr<Connection> seat(std::unique_lock<std::mutex>& lock, Lane& lane);
+    void serve(std::unique_lock<std::mutex>& lock, const LanePtr& lane, std::shared_ptr<Connection>& own);
     void finish(const Running& done);
     void expire(Clock::time_point now);
     void expire_jobs(Clock::time_point now);

@@ -166,7 +166,7 @@ void Executor::ping_if_quiet(Clock::time_point now) {
         const auto alive = self.lock();
         if (!alive) return;
         const std::scoped_lock lock(alive->mutex_);
-        if (alive->lane_ && alive->lane_->connection.get() == &connection) alive->pinging_ = false;
+        alive->pinging_ = false;
     };
     ping->begun = now;
     ping->deadline = now + target_.call_timeout;

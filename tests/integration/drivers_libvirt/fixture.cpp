@@ -101,11 +101,14 @@ std::string LabDriver::console_log(const drivers::DomainDefinition& definition) 
     return text.str();
 }
 
-void LabDriver::make_running(std::size_t host, const drivers::DomainDefinition& definition) {
+void LabDriver::start(std::size_t host, const drivers::DomainDefinition& definition) {
     const auto defined = run(hosts_.at(host)->compute().define(definition));
     ASSERT_TRUE(defined.has_value()) << defined.error().chain();
     const auto started = run(hosts_.at(host)->compute().start(definition.id));
     ASSERT_TRUE(started.has_value()) << started.error().chain();
+}
+
+void LabDriver::await_heartbeat(const drivers::DomainDefinition& definition) {
     ASSERT_TRUE(until([&] { return console_log(definition).find("HB seq=") != std::string::npos; }))
         << "the guest does not come to its heartbeat: " << console_log(definition);
 }

@@ -53,7 +53,12 @@ class LabDriver : public ::testing::Test {
     [[nodiscard]] DomainState state_on(std::size_t host, const VmId& vm);
     /// A tiny guest with a load; defined and started on a host, with a log of its console, removed by TearDown.
     [[nodiscard]] drivers::DomainDefinition guest(const std::string& name, const std::string& load = "8:200:random");
-    void make_running(std::size_t host, const drivers::DomainDefinition& definition);
+    void make_running(std::size_t host, const drivers::DomainDefinition& definition) {
+        start(host, definition);
+        await_heartbeat(definition);
+    }
+    void start(std::size_t host, const drivers::DomainDefinition& definition);
+    void await_heartbeat(const drivers::DomainDefinition& definition);
     [[nodiscard]] std::string console_log(const drivers::DomainDefinition& definition) const;
 
     static Lab& lab();

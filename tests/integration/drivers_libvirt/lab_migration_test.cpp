@@ -136,8 +136,9 @@ TEST_F(LabMigration, FiveBlockedMigrationsDoNotBlockTheControlConnection) {
     std::vector<DomainDefinition> guests;
     for (std::size_t i = 0; i < count; ++i) {
         guests.push_back(guest("blocked" + std::to_string(i), "16:20000:random"));
-        make_running(0, guests.back());
+        start(0, guests.back());
     }
+    for (const auto& one : guests) await_heartbeat(one);
     std::vector<std::optional<Result<void>>> outcomes(count);
     for (std::size_t i = 0; i < count; ++i) {
         auto request = to_second_host(guests[i].id);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
 #include <boost/asio/co_spawn.hpp>
 #include <gmock/gmock.h>
@@ -81,6 +82,23 @@ TEST_F(LabTrouble, ADeadLibvirtdIsNoticedAndItsReturnToo) {
     static_cast<void>(lab().virsh(0, "destroy survivor"));
     EXPECT_TRUE(until([&] { return events_[0]->has(DriverEvent::Kind::domain_changed, definition.id, "destroyed"); }))
         << "events are registered again";
+}
+
+TEST_F(LabTrouble, ClosedHostsLeaveNoConnectionBehind) {
+    const auto open_files = [] {
+        const std::filesystem::directory_iterator all("/proc/self/fd");
+        return std::distance(begin(all), end(all));
+    };
+    const auto before = open_files();
+    const auto driver = libvirt::make_libvirt_driver();
+    for (int i = 0; i < 8; ++i) {
+        auto opened = driver->open({.id = HostId("again"), .uri = lab().host(0).uri}, [](const DriverEvent&) {});
+        ASSERT_TRUE(opened.has_value());
+        ASSERT_TRUE(until([&] { return (*opened)->link() == LinkState::up; }));
+        EXPECT_TRUE(run((*opened)->compute().list_domains()).has_value());
+        (*opened)->close();
+    }
+    EXPECT_TRUE(until([&] { return open_files() <= before; }, Seconds(20))) << before << " became " << open_files();
 }
 
 }  // namespace
