@@ -30,12 +30,13 @@ ALLOWED = {
     "bench": None,
     "lab": set(),
     "cmake": set(),
-    "packaging": set(),
+    "packaging": {"core", "daemon/config"},  # prints the sample file from the code
 }
 PURE = ("core", "scheduler", "migration", "memory", "storage", "network")
 FORBIDDEN_IN_PURE = re.compile(r"#include <(thread|mutex|fstream|iostream|random|unistd\.h|sys/|boost/asio|spdlog|libvirt|SQLiteCpp|chrono_clock)")
 CLOCK_SEAM = "core/clock."  # the one place where core names a clock and randomness
 LONGEST_FILE = 500
+LONGEST_TEST = 600
 MARKS = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 
@@ -67,8 +68,9 @@ def offences(path: str) -> list[str]:
             found.append(f"{path}:{number}: only daemon/store includes SQL")
         if MARKS.search(line):
             found.append(f"{path}:{number}: mark of unfinished work: {line.strip()}")
-    if text.count("\n") > LONGEST_FILE:
-        found.append(f"{path}: {text.count(chr(10))} lines, more than {LONGEST_FILE}")
+    lines, longest = text.count("\n"), LONGEST_TEST if own == "tests" else LONGEST_FILE
+    if lines > longest:
+        found.append(f"{path}: {lines} lines, more than {longest}")
     return found
 
 

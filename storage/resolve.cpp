@@ -152,6 +152,30 @@ std::vector<Volume> plan_volumes(const Snapshot& snapshot, const Vm& vm, VmSpec&
     return volumes;
 }
 
+Result<HostId> choose_host(const Snapshot& snapshot, std::string_view pool_name, std::string_view asked, Bytes need) {
+    auto hosts = snapshot.hosts.rows();
+    if (!asked.empty()) {
+        BALLAST_TRY(const auto host, find_host(snapshot, asked));
+        hosts = {host};
+    }
+    std::ranges::sort(hosts, {}, [](const auto& host) { return host->name; });
+    std::string reasons;
+    for (const auto& host : hosts) {
+        const Pool* pool = find_pool(snapshot, host->id, pool_name);
+        if (!accepts_work(*host))
+            reasons += fmt::format("; {} takes no work now", host->name);
+        else if (pool == nullptr || !pool->active)
+            reasons += fmt::format("; {} has no active pool '{}'", host->name, pool_name);
+        else if (pool->available < need)
+            reasons += fmt::format("; pool '{}' on {} has {} free, {} are needed", pool_name, host->name,
+                                   pool->available, need);
+        else
+            return host->id;
+    }
+    return fail(Code::resource_exhausted, "no host can take it into pool '{}'{}", pool_name,
+                reasons.empty() ? "; there is no host" : reasons);
+}
+
 Result<ImageInspection> inspect_image(std::string_view head, Bytes file_size) {
     constexpr std::string_view qcow2_magic("QFI\xFB", 4);
     if (head.starts_with(qcow2_magic)) return inspect_qcow2(head);

@@ -22,6 +22,11 @@ namespace ballast::storage {
 [[nodiscard]] std::vector<Volume> plan_volumes(const Snapshot& snapshot, const Vm& vm, VmSpec& spec, IdSource& ids,
                                                Timestamp now);
 
+/// The host through which something new goes into a pool: the one asked for, or the first managed one (by name) that
+/// has the pool and the room. Errors: not_found (the host), resource_exhausted naming what each host lacks.
+[[nodiscard]] Result<HostId> choose_host(const Snapshot& snapshot, std::string_view pool, std::string_view asked,
+                                         Bytes need);
+
 enum class ImageFormat : std::uint8_t { qcow2, raw, unknown };
 
 struct ImageInspection {

@@ -53,32 +53,6 @@ Result<Plan> from_memo(const Snapshot& snapshot, const std::string& text) {
     return plan;
 }
 
-/// The host through which the image goes into its pool: asked for, or the first managed one that has the pool and the
-/// room.
-Result<HostId> choose_host(const Snapshot& snapshot, const ImageImportParams& params, const std::string& pool_name,
-                           Bytes need) {
-    std::string reasons;
-    std::optional<HostId> found;
-    auto hosts = snapshot.hosts.rows();
-    std::ranges::sort(hosts, {}, [](const auto& host) { return host->name; });
-    for (const auto& host : hosts) {
-        if (!params.host.empty() && params.host != host->name && params.host != host->id.str()) continue;
-        const Pool* pool = find_pool(snapshot, host->id, pool_name);
-        if (!accepts_work(*host))
-            reasons += fmt::format("; {} takes no work now", host->name);
-        else if (pool == nullptr || !pool->active)
-            reasons += fmt::format("; {} has no active pool '{}'", host->name, pool_name);
-        else if (pool->available < need)
-            reasons += fmt::format("; pool '{}' on {} has {} free, {} are needed", pool_name, host->name,
-                                   pool->available, need);
-        else if (!found)
-            found = host->id;
-    }
-    if (found) return *found;
-    return fail(Code::resource_exhausted, "no host can take the image into pool '{}'{}", pool_name,
-                reasons.empty() ? "; no such host" : reasons);
-}
-
 Result<Part> plan_part(const RunPtr& run, std::string role, const std::string& file, const std::string& name) {
     BALLAST_TRY(const auto path, upload_path(run->services().settings.upload_folder, file));
     BALLAST_TRY(const auto local, look_at_file(path));
@@ -119,7 +93,7 @@ Result<Plan> make_plan(const RunPtr& run, const ImageImportParams& params) {
                     params.name);
     Bytes need;
     for (const auto& part : plan.parts) need += part.size;
-    BALLAST_TRY(plan.image.host, choose_host(*run->snapshot(), params, plan.image.pool, need));
+    BALLAST_TRY(plan.image.host, storage::choose_host(*run->snapshot(), plan.image.pool, params.host, need));
     return plan;
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/jobs/kinds/placing.h"
 #include "daemon/jobs/kinds/removal.h"
 #include "daemon/jobs/params.h"
+#include "storage/resolve.h"
 
 namespace ballast::jobs {
 namespace {
@@ -18,13 +19,13 @@ Result<Volume> plan_volume(const Snapshot& snapshot, const VolumeCreateParams& p
         return fail(Code::invalid_argument, "format: unknown value '{}'; use qcow2 or raw", params.format);
     if (params.capacity < mebibytes(1))
         return fail(Code::invalid_argument, "capacity: {} is below the smallest volume of 1 MiB", params.capacity);
-    BALLAST_TRY(const auto host, find_host(snapshot, params.host));
-    if (!accepts_work(*host))
-        return fail(Code::failed_precondition, "host {} takes no work now ({})", host->name, host->state_reason);
+    const std::string pool = params.pool.empty() ? default_pool : params.pool;
+    const Bytes need = params.format == "raw" ? params.capacity : Bytes(0);  // qcow2 grows as it is written
+    BALLAST_TRY(const HostId host, storage::choose_host(snapshot, pool, params.host, need));
     Volume volume{.id = VolumeId(ids.uuid()),
                   .name = params.name,
-                  .pool = params.pool.empty() ? default_pool : params.pool,
-                  .host = host->id,
+                  .pool = pool,
+                  .host = host,
                   .path = {},
                   .format = params.format,
                   .capacity = params.capacity,
@@ -33,12 +34,6 @@ Result<Volume> plan_volume(const Snapshot& snapshot, const VolumeCreateParams& p
                   .state = VolumeState::creating,
                   .created = {},
                   .revision = 0};
-    const Pool* pool = find_pool(snapshot, host->id, volume.pool);
-    if (pool == nullptr || !pool->active)
-        return fail(Code::failed_precondition, "host {} has no active pool '{}'", host->name, volume.pool);
-    if (params.format == "raw" && pool->available < params.capacity)
-        return fail(Code::resource_exhausted, "pool '{}' on {} has {} free, {} are needed", volume.pool, host->name,
-                    pool->available, params.capacity);
     return volume;
 }
 
