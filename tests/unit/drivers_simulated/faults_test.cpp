@@ -1,4 +1,7 @@
 // Faults of the simulated cluster as a driver's user meets them.
+#include <atomic>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -168,6 +171,37 @@ TEST(RealTime, LetsAMigrationEndByItself) {
     cluster.world->follow_real_time(cluster.io.get_executor(), 1000);
     EXPECT_TRUE(cluster.now(cluster.at("h1").migration().migrate(a_move(vm, "h2"))));
     EXPECT_GT(cluster.world->now(), sim::World::make()->now() + seconds(10));
+}
+
+TEST(Threads, MayCallOneWorldAtOnce) {
+    const auto world = sim::World::make();
+    for (const std::string name : {"h1", "h2"}) ASSERT_TRUE(world->add_host({.name = name, .facts = {}}));
+    const auto driver = sim::make_simulated_driver(world);
+    std::atomic<int> heard{0};
+    std::atomic<int> started{0};
+    const auto work = [&](const std::string& name, int first) {
+        boost::asio::io_context io;
+        const auto host =
+            *driver->open({.id = HostId(name), .uri = "sim://" + name}, [&](const DriverEvent&) { ++heard; });
+        for (int i = first; i < first + 50; ++i) {
+            drivers::DomainDefinition definition;
+            definition.id = VmId(fmt::format("00000000-0000-4000-8000-{:012}", i));
+            definition.name = fmt::format("vm{}", i);
+            const bool defined = run(io, host->compute().define(definition)).has_value();
+            if (defined && run(io, host->compute().start(definition.id))) ++started;
+        }
+        host->close();
+    };
+    {
+        const std::jthread one(work, "h1", 0);
+        const std::jthread two(work, "h2", 100);
+        for (int i = 0; i < 200; ++i) world->advance(Milliseconds(1));
+    }
+    EXPECT_EQ(started, 100);
+    // Of each domain "defined", "resumed" and "started", of each host "link" and "list me": but what is on its way
+    // when a driver is closed is dropped.
+    EXPECT_GT(heard, 250);
+    EXPECT_LE(heard, 304);
 }
 
 TEST(Seed, GivesTheSameRunTwice) {
