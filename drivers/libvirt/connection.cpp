@@ -14,7 +14,7 @@ struct Connection::End {
     std::atomic<int> reason{-1};
 
     static void arrived(virConnectPtr, int reason, void* opaque) {
-        static_cast<std::shared_ptr<End>*>(opaque)->get()->reason = reason;
+        static_cast<End*>(opaque)->reason = reason;
         Supervisor::wake();
     }
 };
@@ -50,8 +50,8 @@ void ensure_event_loop() {
     });
 }
 
-Connection::Connection(ConnectHandle handle, std::shared_ptr<End> end)
-    : handle_(std::move(handle)), end_(std::move(end)) {}
+Connection::Connection(ConnectHandle handle, std::unique_ptr<End> end)
+    : end_(std::move(end)), handle_(std::move(handle)) {}
 
 Connection::~Connection() {
     if (undo_) undo_(handle_.get());
@@ -68,10 +68,9 @@ Result<std::shared_ptr<Connection>> Connection::open(const std::string& text, co
     }
     // Local drivers (test) have no socket to keep alive and no end to report: their refusal is no error.
     static_cast<void>(virConnectSetKeepAlive(handle.get(), keep_alive.interval_s, keep_alive.count));
-    auto end = std::make_shared<End>();
-    const auto release = [](void* opaque) { delete static_cast<std::shared_ptr<End>*>(opaque); };
-    auto* opaque = new std::shared_ptr<End>(end);
-    if (virConnectRegisterCloseCallback(handle.get(), End::arrived, opaque, release) < 0) delete opaque;
+    // No free callback: drivers without a close event accept the registration and forget it, and would leak it.
+    auto end = std::make_unique<End>();
+    static_cast<void>(virConnectRegisterCloseCallback(handle.get(), End::arrived, end.get(), nullptr));
     return std::shared_ptr<Connection>(new Connection(std::move(handle), std::move(end)), [](Connection* connection) {
         std::thread([connection] {
             // The registration holds a share of libvirt's connection: without this it would never be closed.

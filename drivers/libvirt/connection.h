@@ -38,12 +38,12 @@ class Connection {
     void before_close(std::function<void(virConnectPtr)> undo) { undo_ = std::move(undo); }
 
   private:
-    struct End;  // outlives the connection: libvirt's callback may come late
-    Connection(ConnectHandle handle, std::shared_ptr<End> end);
+    struct End;
+    Connection(ConnectHandle handle, std::unique_ptr<End> end);
     ~Connection();
 
+    std::unique_ptr<End> end_;  ///< libvirt's close callback writes to it: outlives the handle
     ConnectHandle handle_;
-    std::shared_ptr<End> end_;
     std::function<void(virConnectPtr)> undo_;
 };
 
