@@ -55,7 +55,10 @@ void let_go_of_vm(store::Transaction& transaction, const Job& job) {
     Vm vm = *found;
     vm.job.reset();
     const VmState settled = settled_state(vm);
-    if (settled != vm.state) vm.state_since = transaction.now();
+    if (settled != vm.state) {
+        vm.state_since = transaction.now();
+        vm.state_reason = fmt::format("after {}", job.kind);
+    }
     vm.state = settled;
     const std::string message = fmt::format("{} of {} has ended", job.kind, job.subject);
     transaction.put(std::move(vm), {"vm.job_ended", message});
