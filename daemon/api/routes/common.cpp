@@ -11,10 +11,11 @@ Task<Response> submit_job(Request request, ContextPtr context, jobs::JobRequest 
     co_return answer;
 }
 
-Task<Response> submit_vm_job(Request request, ContextPtr context, std::string kind, JsonText params) {
-    auto change = [request, context, kind, params](store::Transaction& transaction) -> Result<Response> {
+Task<Response> submit_vm_job(Request request, ContextPtr context, std::string kind, JsonText params, VmCheck check) {
+    auto change = [request, context, kind, params, check](store::Transaction& transaction) -> Result<Response> {
         BALLAST_TRY(const auto vm, find_vm(transaction.snapshot(), request.param("id")));
         if (auto stale = refuse_stale(request, context, "VM " + vm->name, vm)) return *std::move(stale);
+        if (check) BALLAST_CHECK(check(transaction.snapshot(), *vm));
         BALLAST_TRY(
             const auto queued,
             jobs::submit(transaction, {.kind = kind, .vm = vm->id, .host = {}, .subject = vm->name, .params = params}));

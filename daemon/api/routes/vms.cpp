@@ -112,15 +112,18 @@ Result<void> check_target(const Snapshot& snapshot, const Vm& vm, const jobs::Vm
 Task<Response> migrate_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const bool dry_run, query_flag(request, "dry_run"));
     BALLAST_CO_TRY(const auto params, co_await parse_body<jobs::VmMigrateParams>(request, context));
-    const auto snapshot = context->store->snapshot();
-    BALLAST_CO_TRY(const auto vm, find_vm(*snapshot, request.param("id")));
-    BALLAST_CO_CHECK(check_target(*snapshot, *vm, params));
     if (dry_run) {
+        const auto snapshot = context->store->snapshot();
+        BALLAST_CO_TRY(const auto vm, find_vm(*snapshot, request.param("id")));
+        BALLAST_CO_CHECK(check_target(*snapshot, *vm, params));
         BALLAST_CO_TRY(const auto wanted, move_of(*context, *vm, params.to));
         auto decision = co_await decide(context, wanted);
         co_return decision;
     }
-    auto answer = co_await submit_vm_job(std::move(request), context, "vm.migrate", {to_json_text(params)});
+    const VmCheck check = [params](const Snapshot& snapshot, const Vm& vm) {
+        return check_target(snapshot, vm, params);
+    };
+    auto answer = co_await submit_vm_job(std::move(request), context, "vm.migrate", {to_json_text(params)}, check);
     co_return answer;
 }
 
