@@ -14,6 +14,8 @@
 namespace ballast::jobs {
 namespace {
 
+constexpr Seconds longest_connecting{15};
+
 JobError describe(const Error& error) {
     JobError described{.code = std::string(name_of(error.code())), .message = error.message(), .causes = {}};
     for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
@@ -117,6 +119,10 @@ void Engine::start() {
         services_.store->subscribe(services_.executor, [weak = weak_from_this()](const std::vector<Event>& events) {
             if (const auto self = weak.lock()) self->on_commit(events);
         });
+    hosts_awaited_until_ = services_.clock->now() + longest_connecting;
+    services_.store->snapshot()->jobs.for_each([&](const Job& job) {
+        if (!is_finished(job.state)) inherited_.insert(job.id);
+    });
     dispatch();
 }
 
@@ -162,7 +168,16 @@ void Engine::begin(const Job& job) {
         });
 }
 
+/// A job of a former daemon must not fail because the new one has not reached its hosts yet.
+boost::asio::awaitable<void> Engine::await_hosts(RunPtr run) {
+    const auto is_connecting = [](const Host& host) { return host.state == HostState::connecting; };
+    while (!run->cancel_requested() && services_.clock->now() < hosts_awaited_until_ &&
+           run->snapshot()->hosts.find_if(is_connecting) != nullptr)
+        static_cast<void>(co_await run->pause(services_.settings.retry_pause));
+}
+
 boost::asio::awaitable<void> Engine::work(RunPtr run) {
+    if (inherited_.erase(run->id()) != 0) co_await await_hosts(run);
     const auto row = run->row();
     Result<Json> outcome = fail(Code::cancelled, "cancelled before it began");
     if (!(row->state == JobState::queued && row->cancel_requested)) {

@@ -29,6 +29,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     [[nodiscard]] bool may_begin(const Job& job) const;
     void begin(const Job& job);
     boost::asio::awaitable<void> work(RunPtr run);
+    boost::asio::awaitable<void> await_hosts(RunPtr run);
     boost::asio::awaitable<void> finish(RunPtr run, Result<Json> outcome);
 
     Services services_;
@@ -36,6 +37,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
     std::unique_ptr<store::Subscription> subscription_;
     std::set<JobId> running_;
     std::map<VmId, JobId> busy_vms_;
+    Timestamp hosts_awaited_until_;  ///< what was open at the start lets the hosts be connected first
+    std::set<JobId> inherited_;
     bool stopped_ = false;
 };
 
