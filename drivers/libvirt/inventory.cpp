@@ -1,5 +1,6 @@
 #include "drivers/libvirt/inventory.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -36,6 +37,25 @@ Result<std::string> read_definition(virDomainPtr domain, bool persistent) {
     char* raw = virDomainGetXMLDesc(domain, flags);
     if (raw == nullptr) return refused("can't read the definition of domain {}", uuid_of(domain));
     return take_text(raw);
+}
+
+/// A device that was plugged in for this run only (`virsh attach-disk --live`) is in the live definition alone; its
+/// disk is in use all the same (SAFETY.md 10).
+Result<void> add_live_devices(virDomainPtr domain, VmSpec& spec) {
+    BALLAST_TRY(const auto xml, read_definition(domain, false));
+    BALLAST_TRY(const auto live, parse_domain(xml));
+    for (const auto& disk : live.spec.disks) {
+        const auto is_it = [&](const DiskSpec& known) {
+            return known.path == disk.path || (known.target == disk.target && known.path.empty());
+        };
+        if (std::ranges::none_of(spec.disks, is_it)) spec.disks.push_back(disk);
+    }
+    for (auto nic : live.spec.nics) {
+        if (std::ranges::find(spec.nics, nic.mac, &NicSpec::mac) != spec.nics.end()) continue;
+        if (!nic.network.empty()) nic.bridge.clear();  // the live definition also names the network's own bridge
+        spec.nics.push_back(std::move(nic));
+    }
+    return {};
 }
 
 /// What is the same for a bulk list and for one domain, once the flags are known.
@@ -83,6 +103,7 @@ Result<DomainView> read_view(virDomainPtr domain, const Flags& flags) {
     view.autostart = flags.autostart;
     add_bonds(domain, flags, view.bound_by);
     if (flags.run.state != VIR_DOMAIN_SHUTOFF) {
+        if (flags.persistent) BALLAST_CHECK(add_live_devices(domain, view.spec));
         BALLAST_TRY(view.balloon, read_balloon(domain));
     }
     return view;
