@@ -109,7 +109,9 @@ void LabDriver::start(std::size_t host, const drivers::DomainDefinition& definit
 }
 
 void LabDriver::await_heartbeat(const drivers::DomainDefinition& definition) {
-    ASSERT_TRUE(until([&] { return console_log(definition).find("HB seq=") != std::string::npos; }))
+    constexpr Seconds patience_under_load{180};  // a TCG guest on a machine that others load
+    ASSERT_TRUE(
+        until([&] { return console_log(definition).find("HB seq=") != std::string::npos; }, patience_under_load))
         << "the guest does not come to its heartbeat: " << console_log(definition);
 }
 
