@@ -6,6 +6,7 @@
 
 #include "core/try.h"
 #include "daemon/jobs/params.h"
+#include "daemon/reconcile/alerts.h"
 
 namespace ballast::jobs {
 namespace {
@@ -29,6 +30,9 @@ Result<void> check_may_act(const Snapshot& snapshot, const Vm& vm) {
         return fail(Code::failed_precondition,
                     "VM {} is only observed, so nothing is done to it; run `ballast vm adopt {}` first", vm.name,
                     vm.name);
+    if (reconcile::alert::is_observe_only(vm))
+        return fail(Code::failed_precondition, "VM {} is only observed: {}; an operator must decide whose it is",
+                    vm.name, fmt::join(vm.alerts, "; "));
     if (vm.state == VmState::unknown)
         return fail(
             Code::failed_precondition,

@@ -199,6 +199,34 @@ TEST(VmMigrate, TheSameVmAskedForTwiceMovesInTurn) {
     EXPECT_THAT(cluster.world->running_copies(cluster.vm("web1")->id), ::testing::ElementsAre("h1"));
 }
 
+TEST(Submit, RefusesToActOnAVmThatBearsAForeignStamp) {
+    SimCluster cluster(1);
+    ASSERT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded);
+    const auto id = cluster.vm("web1")->id;
+    auto driver = cluster.registry->find(HostId("id-h1"));
+    const drivers::Stamp foreign{.cluster = "another cluster", .owner = HostId("elsewhere"), .epoch = 9};
+    ASSERT_TRUE(run(*cluster.io, driver->compute().stamp(id, foreign)));
+    ASSERT_TRUE(cluster.until([&] { return !cluster.vm("web1")->alerts.empty(); }));
+    const auto refused = cluster.queue("vm.destroy", "web1", "{}");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::failed_precondition);
+    EXPECT_THAT(cluster.world->running_copies(id), SizeIs(1));
+}
+
+TEST(Submit, RefusesAVmThatIsOnlyObserved) {
+    SimCluster cluster(1);
+    ASSERT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded);
+    ASSERT_TRUE(cluster.write([id = cluster.vm("web1")->id](store::Transaction& transaction) -> Result<void> {
+        Vm vm = *transaction.snapshot().vms.find(id);
+        vm.managed = false;
+        transaction.put(std::move(vm), {"vm.changed", "by a test"});
+        return {};
+    }));
+    const auto refused = cluster.queue("vm.destroy", "web1", "{}");
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("ballast vm adopt web1"));
+}
+
 TEST(Recovery, AJobThatADeadDaemonLeftRunningIsTakenUp) {
     SimCluster cluster;
     const auto job = cluster.queue("vm.create", "", web1);
