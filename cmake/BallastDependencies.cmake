@@ -5,8 +5,6 @@ find_package(nlohmann_json REQUIRED)
 find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 
-add_library(ballast_warnings_off INTERFACE)
-
 if(BALLAST_PURE_ONLY)
   return()
 endif()

@@ -46,6 +46,8 @@ class SimCluster {
     /// An image that VMs can be made from, without an upload.
     void put_image(const std::string& name);
 
+    /// Where uploaded files lie.
+    [[nodiscard]] const std::filesystem::path& uploads() const { return folder_; }
     [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const { return store->snapshot(); }
     [[nodiscard]] std::shared_ptr<const Vm> vm(const std::string& name) const {
         return find_vm(*snapshot(), name).value_or(nullptr);

@@ -176,10 +176,13 @@ Task<Json> import(RunPtr run) {
     co_return Json{{"image", image.id.str()}, {"name", image.name}};
 }
 
-void remove_uploads(const RunPtr& run, const Plan& plan) {
-    for (const auto& part : plan.parts) {
+/// The files are the job's from the moment it was asked for, also when it failed before it had a plan.
+void remove_uploads(const RunPtr& run) {
+    const auto params = parse_as<ImageImportParams>(run->params(), "");
+    if (!params) return;
+    for (const auto& file : {params->disk_file, params->kernel_file, params->initrd_file}) {
         std::error_code ignored;
-        if (const auto path = upload_path(run->services().settings.upload_folder, part.file))
+        if (const auto path = upload_path(run->services().settings.upload_folder, file))
             std::filesystem::remove(*path, ignored);
     }
 }
@@ -192,7 +195,7 @@ Task<> undo_import(RunPtr run) {
         for (const auto& part : plan.parts)
             BALLAST_CO_CHECK(co_await driver->storage().delete_volume(plan.image.pool, part.name));
     }
-    remove_uploads(run, plan);
+    remove_uploads(run);
     co_return co_await run->done("undo", {}, [id = plan.image.id](store::Transaction& transaction) -> Result<void> {
         if (transaction.snapshot().images.find(id) != nullptr)
             transaction.erase(id, {"image.import_failed", "the import was taken back"});
@@ -207,7 +210,7 @@ Task<Json> import_image(RunPtr run) {
     if (!run->is_intended("undo")) {
         made = co_await import(run);
         if (made) {
-            if (const auto plan = from_memo(*run->snapshot(), run->row()->memo.text)) remove_uploads(run, *plan);
+            remove_uploads(run);
             co_return made;
         }
         BALLAST_CO_CHECK(co_await run->intend("undo", made.error().chain()));
