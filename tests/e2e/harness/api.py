@@ -130,6 +130,16 @@ class Api:
             raise AssertionError(f"job {job['kind']} {job['state']}: {json.dumps(job.get('error'))}")
         return job
 
+    def refusal(self, path: str, body: Any = None, seconds: float = 60) -> str:
+        """Why it was refused: by the call itself, or by the job that it became. Fails when it was not."""
+        try:
+            job = self.wait_job(self.post(path, body)["id"], seconds)
+        except ApiError as error:
+            return f"{error.code}: {error.detail}"
+        if job["state"] != "failed":
+            raise AssertionError(f"{path} was not refused: {job['kind']} {job['state']} {job['result']}")
+        return f"{job['error']['code']}: {job['error']['message']} {' '.join(job['error']['causes'])}"
+
     def events(self, after: int = 0, **filters: str) -> list[dict[str, Any]]:
         """Every event behind `after`."""
         found: list[dict[str, Any]] = []
