@@ -52,6 +52,12 @@ Result<void> apply_image(const Snapshot& snapshot, VmSpec& spec, DiskSpec& disk)
     return {};
 }
 
+int number_of(std::string_view digits) {
+    int value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+}
+
 /// "pc-q35-7.2" -> 7002; 0 for other types. Deprecated and symbolic names ("q35") have no version and do not survive a
 /// migration.
 int q35_version(std::string_view machine) {
@@ -59,12 +65,7 @@ int q35_version(std::string_view machine) {
     if (!machine.starts_with(prefix)) return 0;
     const std::string_view text = machine.substr(prefix.size());
     const auto dot = text.find('.');
-    if (dot == std::string_view::npos) return 0;
-    int major = 0;
-    int minor = 0;
-    std::from_chars(text.data(), text.data() + dot, major);
-    std::from_chars(text.data() + dot + 1, text.data() + text.size(), minor);
-    return major * 1000 + minor;
+    return dot == std::string_view::npos ? 0 : number_of(text.substr(0, dot)) * 1000 + number_of(text.substr(dot + 1));
 }
 
 std::string common_machine(const Snapshot& snapshot) {
