@@ -37,6 +37,8 @@ class Cluster:
             for name in self.lab.hosts:
                 self.add_host(name, managed)
             self.await_hosts()
+            if managed:
+                self.await_pairs()
             if image:
                 self.import_image()
         except BaseException:
@@ -67,6 +69,12 @@ class Cluster:
         """Until the hosts (all without names) are in `state`."""
         for name in names or tuple(self.lab.hosts):
             wait_for(lambda: self.api.host(name)["state"] == state, seconds, f"{name} is {state}")
+
+    def await_pairs(self) -> None:
+        """Until the shared pool is proven shared between any two hosts: before that, nothing is placed away from its image."""
+        pairs = len(self.lab.hosts) * (len(self.lab.hosts) - 1)
+        wait_for(lambda: sum("shared" in pair["shared_pools"] for pair in self.api.items("/pairs")) == pairs, 60,
+                 f"{pairs} pairs share the pool")
 
     def import_image(self) -> None:
         """The tiny guest as image `tiny`."""
