@@ -14,7 +14,7 @@
 namespace ballast::jobs {
 namespace {
 
-constexpr Seconds longest_connecting{15};
+constexpr int pauses_for_hosts = 30;
 
 JobError describe(const Error& error) {
     JobError described{.code = std::string(name_of(error.code())), .message = error.message(), .causes = {}};
@@ -119,7 +119,7 @@ void Engine::start() {
         services_.store->subscribe(services_.executor, [weak = weak_from_this()](const std::vector<Event>& events) {
             if (const auto self = weak.lock()) self->on_commit(events);
         });
-    hosts_awaited_until_ = services_.clock->now() + longest_connecting;
+    hosts_awaited_until_ = std::chrono::steady_clock::now() + pauses_for_hosts * services_.settings.retry_pause;
     services_.store->snapshot()->jobs.for_each([&](const Job& job) {
         if (!is_finished(job.state)) inherited_.insert(job.id);
     });
@@ -170,9 +170,13 @@ void Engine::begin(const Job& job) {
 
 /// A job of a former daemon must not fail because the new one has not reached its hosts yet.
 boost::asio::awaitable<void> Engine::await_hosts(RunPtr run) {
-    const auto is_connecting = [](const Host& host) { return host.state == HostState::connecting; };
-    while (!run->cancel_requested() && services_.clock->now() < hosts_awaited_until_ &&
-           run->snapshot()->hosts.find_if(is_connecting) != nullptr)
+    // Right after the start a row still says `up`, as the former daemon left it.
+    const auto is_on_its_way = [this](const Host& host) {
+        if (host.state == HostState::connecting) return true;
+        return (host.state == HostState::up || host.state == HostState::slow) && !services_.hosts->reachable(host.id);
+    };
+    while (!run->cancel_requested() && std::chrono::steady_clock::now() < hosts_awaited_until_ &&
+           run->snapshot()->hosts.find_if(is_on_its_way) != nullptr)
         static_cast<void>(co_await run->pause(services_.settings.retry_pause));
 }
 

@@ -3,6 +3,7 @@
 // allow. It decides nothing about a VM; the handlers do. At the start it takes up every job that a former daemon left
 // running: same handler, same journal. Thread rule: loop thread only.
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <set>
@@ -37,7 +38,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
     std::unique_ptr<store::Subscription> subscription_;
     std::set<JobId> running_;
     std::map<VmId, JobId> busy_vms_;
-    Timestamp hosts_awaited_until_;  ///< what was open at the start lets the hosts be connected first
+    std::chrono::steady_clock::time_point
+        hosts_awaited_until_;  ///< what was open at the start lets the hosts be connected first
     std::set<JobId> inherited_;
     bool stopped_ = false;
 };
