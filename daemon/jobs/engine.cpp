@@ -168,15 +168,16 @@ void Engine::begin(const Job& job) {
         });
 }
 
-/// A job of a former daemon must not fail because the new one has not reached its hosts yet.
+/// A job of a former daemon must not fail because the new one has not reached its hosts yet. Until the registry has
+/// looked, a row says what the former daemon knew: so the connection is asked, not the row.
 boost::asio::awaitable<void> Engine::await_hosts(RunPtr run) {
-    // Right after the start a row still says `up`, as the former daemon left it.
-    const auto is_on_its_way = [this](const Host& host) {
-        if (host.state == HostState::connecting) return true;
-        return (host.state == HostState::up || host.state == HostState::slow) && !services_.hosts->reachable(host.id);
+    const auto may_come = [this](const Host& host) {
+        const bool hoped_for =
+            host.state == HostState::connecting || host.state == HostState::up || host.state == HostState::slow;
+        return hoped_for && !services_.hosts->reachable(host.id);
     };
-    while (!run->cancel_requested() && std::chrono::steady_clock::now() < hosts_awaited_until_ &&
-           run->snapshot()->hosts.find_if(is_on_its_way) != nullptr)
+    while (!run->cancel_requested() && services_.clock->now() < hosts_awaited_until_ &&
+           run->snapshot()->hosts.find_if(may_come) != nullptr)
         static_cast<void>(co_await run->pause(services_.settings.retry_pause));
 }
 
