@@ -176,7 +176,7 @@ boost::asio::awaitable<void> Engine::await_hosts(RunPtr run) {
             host.state == HostState::connecting || host.state == HostState::up || host.state == HostState::slow;
         return hoped_for && !services_.hosts->reachable(host.id);
     };
-    while (!run->cancel_requested() && services_.clock->now() < hosts_awaited_until_ &&
+    while (!run->cancel_requested() && std::chrono::steady_clock::now() < hosts_awaited_until_ &&
            run->snapshot()->hosts.find_if(may_come) != nullptr)
         static_cast<void>(co_await run->pause(services_.settings.retry_pause));
 }
