@@ -31,6 +31,7 @@ Task<> check_on_host(RunPtr run, std::shared_ptr<const Pool> pool, std::string p
         if (domain.id != except && uses(domain.spec, path))
             co_return fail(Code::failed_precondition, "{} is in use by VM {} on {}; nothing was removed", path,
                            domain.name, host);
+    if (!pool->active) co_return Result<void>{};  // it lists no volumes; its domains were asked
     BALLAST_CO_TRY(const auto volumes, co_await driver->storage().list_volumes(pool->name));
     for (const auto& volume : volumes)
         if (volume.backing_path == path)
@@ -49,7 +50,7 @@ Task<> check_removable(RunPtr run, std::string pool, std::string path, VmId exce
                        fmt::join(users, ", "));
     for (const auto& row : pools_that_see(*snapshot, pool, path)) {
         const Host* host = snapshot->hosts.find(row->host);
-        if (host == nullptr || host->confirmed_dead || !row->active) continue;
+        if (host == nullptr || host->confirmed_dead) continue;
         const Result<void> checked = co_await check_on_host(run, row, path, except);
         if (!checked && checked.error().code() == Code::unavailable)
             co_return std::unexpected(
