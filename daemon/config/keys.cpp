@@ -129,7 +129,8 @@ void add_server(std::vector<Key>& table) {
 void add_store(std::vector<Key>& table) {
     using S = StoreConfig;
     Section<S>(table, "store", &Config::store)
-        .text("path", &S::path, "The database file. Its folder is made when it is missing; only its owner may look into it.")
+        .text("path", &S::path,
+              "The database file. Its folder is made when it is missing; only its owner may look into it.")
         .text("uploads", &S::uploads,
               "Folder where uploaded files wait to be imported. Empty: the folder 'uploads' beside the database.")
         .number("readers", &S::readers, {1, 16}, "Read-only connections to the database.")
