@@ -33,7 +33,8 @@ Json host_stats(const reconcile::HostSample& sample) {
 
 }  // namespace
 
-std::optional<JsonText> stats_as_json(const reconcile::StatsTable& table, std::string_view kind, const std::string& id) {
+std::optional<JsonText> stats_as_json(const reconcile::StatsTable& table, std::string_view kind,
+                                      const std::string& id) {
     if (kind == "host") {
         const auto* sample = table.find(HostId(id));
         return sample != nullptr ? std::optional(JsonText{dump(host_stats(*sample))}) : std::nullopt;

@@ -11,6 +11,7 @@
 namespace ballast::daemon {
 
 /// `kind` is "vm" or "host". Nothing when no sweep has seen it.
-[[nodiscard]] std::optional<JsonText> stats_as_json(const reconcile::StatsTable& table, std::string_view kind, const std::string& id);
+[[nodiscard]] std::optional<JsonText> stats_as_json(const reconcile::StatsTable& table, std::string_view kind,
+                                                    const std::string& id);
 
 }  // namespace ballast::daemon
