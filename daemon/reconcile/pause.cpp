@@ -17,10 +17,16 @@ void Pauses::end() {
 asio::awaitable<void> Pauses::wait(std::shared_ptr<Pauses> self, Milliseconds time) {
     if (self->ended_) co_return;
     asio::steady_timer timer(self->loop_, time);
+    // A frame may also be destroyed while it waits, with its loop: then, too, nobody may cancel its timer.
+    struct Registration {
+        std::set<asio::steady_timer*>& waiting;
+        asio::steady_timer* timer;
+        ~Registration() { waiting.erase(timer); }
+    };
     self->waiting_.insert(&timer);
+    const Registration registration{self->waiting_, &timer};
     boost::system::error_code ended;
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ended));
-    self->waiting_.erase(&timer);
 }
 
 void Pauses::spawn(asio::awaitable<void> task, std::string what) const {
