@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Live migration by Ballast beside `virsh migrate --live` of an equal guest, on the lab, interleaved in one run.
 
-scripts/bench migration [--runs N] [--quick]: JSON lines (DESIGN.md 6). Two guests of 256 MiB with the same load (32 MiB at 500 pages/s, random);
+scripts/bench migration [--runs N] [--quick]: JSON lines (ARCHITECTURE.md 6). Two guests of 256 MiB with the same load (32 MiB at 500 pages/s, random);
 one is moved to and fro by Ballast, the other by virsh, in turn. `command` is what the caller waits, `total` and `downtime` are QEMU's own figures
 of the completed job. Without --check nothing fails: it measures.
 """

@@ -1,4 +1,4 @@
-# Third-party libraries, all from Debian 12 (DESIGN.md 3), each behind one target.
+# Third-party libraries, all from Debian 12 (ARCHITECTURE.md 3), each behind one target.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)

@@ -1,4 +1,4 @@
-# The compiler and how it is used. gcc below 14 corrupts coroutine frames (DESIGN.md 2), so it may only build the pure modules.
+# The compiler and how it is used. gcc below 14 corrupts coroutine frames (ARCHITECTURE.md 2), so it may only build the pure modules.
 set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)

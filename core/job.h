@@ -1,5 +1,5 @@
 #pragma once
-// Jobs, claims, events, migrations and tokens: what the daemon persists beside hosts, VMs and storage.
+// Jobs, claims, events and tokens: what the daemon persists beside hosts, VMs, storage and migrations.
 
 #include <cstdint>
 #include <optional>
@@ -79,63 +79,6 @@ struct Claim {
     friend bool operator==(const Claim&, const Claim&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Claim, (), (id, job, host, vm, memory, vcpus, anti_affinity, created))
-
-enum class MigrationMode : std::uint8_t { stop_and_copy, pre_copy, post_copy, hybrid };
-BOOST_DESCRIBE_ENUM(MigrationMode, stop_and_copy, pre_copy, post_copy, hybrid)
-
-/// Phases as the literature names them (Clark et al., NSDI 2005; Hines and Gopalan, VEE 2009), and those of the
-/// protocol around them.
-enum class MigrationPhase : std::uint8_t {
-    claimed,
-    preparing,
-    setup,
-    push,
-    stop_and_copy,
-    pull,
-    pull_paused,
-    verifying,
-    finishing,
-    succeeded,
-    failed,
-    cancelled
-};
-BOOST_DESCRIBE_ENUM(MigrationPhase, claimed, preparing, setup, push, stop_and_copy, pull, pull_paused, verifying,
-                    finishing, succeeded, failed, cancelled)
-
-struct MigrationRound {
-    int round = 0;
-    Milliseconds at;  ///< since the start
-    Bytes sent;       ///< in total
-    Bytes remaining;
-    BytesPerSecond throughput;
-    std::int64_t dirty_pages_per_second = 0;
-    friend bool operator==(const MigrationRound&, const MigrationRound&) = default;
-};
-BOOST_DESCRIBE_STRUCT(MigrationRound, (), (round, at, sent, remaining, throughput, dirty_pages_per_second))
-
-/// One migration, for its history: the job holds the journal, this holds the record.
-struct Migration {
-    JobId id;  ///< the job's
-    VmId vm;
-    HostId from;
-    HostId to;
-    MigrationMode mode = MigrationMode::pre_copy;
-    MigrationPhase phase = MigrationPhase::claimed;
-    std::string phase_reason;
-    std::uint64_t epoch = 0;  ///< the epoch that the target owns with
-    std::vector<MigrationRound> rounds;
-    std::optional<Milliseconds> total;
-    std::optional<Milliseconds> downtime;
-    std::optional<Bytes> sent;
-    JsonText forecast;
-    Timestamp started;
-    std::optional<Timestamp> finished;
-    std::uint64_t revision = 0;
-    friend bool operator==(const Migration&, const Migration&) = default;
-};
-BOOST_DESCRIBE_STRUCT(Migration, (),
-                      (id, vm, from, to, mode, phase, phase_reason, epoch, rounds, total, downtime, sent, forecast,
-                       started, finished, revision))
 
 enum class Origin : std::uint8_t { ballast, outside };
 BOOST_DESCRIBE_ENUM(Origin, ballast, outside)

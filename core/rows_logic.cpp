@@ -90,7 +90,37 @@ Result<void> check_nic(const NicSpec& nic, std::size_t index) {
     return one_of(path + ".model", nic.model, {"virtio", "e1000e", "rtl8139"});
 }
 
+Result<void> check_rate(std::string_view path, std::string_view field, const std::optional<BytesPerSecond>& rate) {
+    if (!rate || rate->count() > 0) return {};
+    return fail(Code::invalid_argument, "{}.{}_bytes_per_second: {} is not above 0; leave it out for no limit", path,
+                field, rate->count());
+}
+
+Result<void> check_range(std::string_view path, std::string_view field, const std::optional<int>& value, int low,
+                         int high) {
+    if (!value || (*value >= low && *value <= high)) return {};
+    return fail(Code::invalid_argument, "{}.{}: {} is not between {} and {}", path, field, *value, low, high);
+}
+
 }  // namespace
+
+Result<void> check(const MigrationPolicy& policy, std::string_view path) {
+    constexpr Milliseconds longest_downtime{2'000'000};  // QEMU's own limit
+    if (policy.max_downtime && policy.max_downtime->count() <= 0)
+        return fail(Code::invalid_argument,
+                    "{}.max_downtime_ms: {} is not above 0; the guest always pauses for the switch", path,
+                    policy.max_downtime->count());
+    if (policy.max_downtime && *policy.max_downtime > longest_downtime)
+        return fail(Code::invalid_argument, "{}.max_downtime_ms: {} is above QEMU's limit of {}", path,
+                    policy.max_downtime->count(), longest_downtime.count());
+    if (policy.max_total && policy.max_total->count() <= 0)
+        return fail(Code::invalid_argument, "{}.max_total_ms: {} is not above 0; leave it out for no limit", path,
+                    policy.max_total->count());
+    BALLAST_CHECK(check_rate(path, "bandwidth", policy.bandwidth));
+    BALLAST_CHECK(check_rate(path, "post_copy_bandwidth", policy.post_copy_bandwidth));
+    BALLAST_CHECK(check_range(path, "max_throttle", policy.max_throttle, 0, 99));
+    return check_range(path, "priority", policy.priority, -100, 100);
+}
 
 Result<void> check(const VmSpec& spec) {
     if (spec.vcpus < 1 || spec.vcpus > 512)
@@ -111,7 +141,7 @@ Result<void> check(const VmSpec& spec) {
     for (const std::string_view text :
          {spec.boot.kernel, spec.boot.initrd, spec.boot.cmdline, spec.machine, spec.cpu_model, spec.serial.log_path})
         BALLAST_CHECK(plain_text("spec", text));
-    return {};
+    return check(spec.migration, "migration");
 }
 
 }  // namespace ballast

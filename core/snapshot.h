@@ -7,6 +7,7 @@
 
 #include "core/host.h"
 #include "core/job.h"
+#include "core/migration.h"
 #include "core/storage_rows.h"
 #include "core/table.h"
 #include "core/vm.h"

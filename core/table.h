@@ -2,8 +2,8 @@
 // Table<Row>: the rows of one kind, as a value that is cheap to copy. Dense slots in chunks of 128 `shared_ptr<const
 // Row>` under a copy-on-write spine; the id index is a chunked table of its own. A copy shares every chunk; a put
 // copies one chunk, one bucket and (after a copy) the two spines: at 50,000 rows about 72 µs for a batch of 32, where a
-// deep copy costs 21 to 141 ms (DESIGN.md 2). Thread rule: a Table is a value. One thread writes its own copy; readers
-// hold copies that never change.
+// deep copy costs 21 to 141 ms (ARCHITECTURE.md 2). Thread rule: a Table is a value. One thread writes its own copy;
+// readers hold copies that never change.
 
 #include <array>
 #include <atomic>

@@ -1,6 +1,6 @@
 #pragma once
 // Early return for Result. Statement macros: `BALLAST_TRY(const auto host, find_host(name));`. libstdc++ 12's
-// std::expected has no and_then, and a statement keeps one co_await per statement (DESIGN.md 2).
+// std::expected has no and_then, and a statement keeps one co_await per statement (ARCHITECTURE.md 2).
 
 #include <utility>
 

@@ -12,6 +12,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "core/ids.h"
+#include "core/migration.h"
 #include "core/units.h"
 
 namespace ballast {
@@ -129,11 +130,12 @@ struct VmSpec {
     bool autostart = false;                          ///< Ballast's own, not libvirt's (SAFETY.md 8)
     MovePolicy moves = MovePolicy::free;
     MemoryPolicy memory_policy = MemoryPolicy::balanced;
+    MigrationPolicy migration;  ///< what a move of this VM may cost
     friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };
 BOOST_DESCRIBE_STRUCT(VmSpec, (),
                       (vcpus, memory, memory_minimum, machine, cpu_model, disks, nics, boot, serial, balloon, labels,
-                       host_labels, anti_affinity, autostart, moves, memory_policy))
+                       host_labels, anti_affinity, autostart, moves, memory_policy, migration))
 
 /// One definition of the VM's UUID on one host, as last seen.
 struct Definition {

@@ -67,7 +67,7 @@ int serve(const Config& config) {
         asio::co_spawn(loop, daemon->stop(), [&](const std::exception_ptr&) {
             spdlog::info("stopped");
             spdlog::default_logger()->flush();
-            ::_exit(EXIT_SUCCESS);  // overdue calls to hung hosts are never joined (DESIGN.md 2)
+            ::_exit(EXIT_SUCCESS);  // overdue calls to hung hosts are never joined (ARCHITECTURE.md 2)
         });
     });
     spdlog::info("ballastd {} serves {} (key {})", BALLAST_VERSION, daemon->url(), daemon->fingerprint());

@@ -67,7 +67,7 @@ class Statistics {
 class MigrationRole {
   public:
     virtual ~MigrationRole() = default;
-    /// Peer to peer, PERSIST_DEST | UNDEFINE_SOURCE. Its return is a hint, never the outcome (DESIGN.md 2).
+    /// Peer to peer, PERSIST_DEST | UNDEFINE_SOURCE. Its return is a hint, never the outcome (ARCHITECTURE.md 2).
     virtual Task<> migrate(MigrationRequest request) = 0;
     virtual Task<MigrationProgress> progress(VmId vm) = 0;
     /// Statistics of the last completed job of the domain; on the target after a migration.
@@ -78,6 +78,9 @@ class MigrationRole {
     virtual Task<> pause_post_copy(VmId vm) = 0;
     virtual Task<> set_downtime_limit(VmId vm, Milliseconds limit) = 0;
     virtual Task<> set_bandwidth(VmId vm, BytesPerSecond bandwidth, bool post_copy) = 0;
+    /// Begins to count the memory that the guest dirties in `window` (1 to 60 s); never while a migration of it runs.
+    virtual Task<> start_dirty_rate(VmId vm, Seconds window) = 0;
+    virtual Task<DirtyRate> dirty_rate(VmId vm) = 0;
     /// Resumes a paused domain; ownership decides whether that is allowed, not the driver.
     virtual Task<> resume(VmId vm) = 0;
     virtual Task<> suspend(VmId vm) = 0;

@@ -13,6 +13,7 @@
 #include "core/host.h"
 #include "core/ids.h"
 #include "core/job.h"
+#include "core/migration.h"
 #include "core/storage_rows.h"
 #include "core/units.h"
 #include "core/vm.h"
@@ -119,7 +120,7 @@ struct MigrationRequest {
     std::optional<BytesPerSecond> bandwidth;
     std::optional<BytesPerSecond> post_copy_bandwidth;
     Milliseconds downtime_limit{300};
-    bool auto_converge = false;
+    MigrationKnobs knobs;
     bool allow_unsafe = false;  ///< only with fresh evidence for every writable disk (SAFETY.md 9)
     bool resume_post_copy = false;
     std::string destination_xml;  ///< empty: the definition as it is
@@ -150,6 +151,22 @@ struct MigrationProgress {
     Bytes page_size{4096};
     int iteration = 0;
     std::int64_t post_copy_requests = 0;
+    std::optional<Milliseconds> setup;  ///< QEMU's setup time
+    std::int64_t constant_pages = 0;    ///< sent as one byte (zero pages)
+    std::int64_t normal_pages = 0;      ///< sent in full
+    int throttle = 0;                   ///< per cent of vCPU time that auto-converge takes now
+    Bytes disk_remaining;               ///< of disks copied along
+    Bytes disk_total;
+};
+
+/// What libvirt's dirty-rate calculation says of a domain (virDomainStartDirtyRateCalc, and its line in the
+/// statistics).
+struct DirtyRate {
+    enum class Status : std::uint8_t { unstarted, measuring, measured };
+    Status status = Status::unstarted;
+    Seconds window{0};    ///< the period that was measured
+    BytesPerSecond rate;  ///< unique memory dirtied in the window, divided by it
+    Bytes resolution;     ///< of rate x window: what one sampled page stands for, or one unit of the answer
 };
 
 enum class LinkState : std::uint8_t { connecting, up, slow, unreachable };

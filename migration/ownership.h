@@ -3,7 +3,7 @@
 // what the source says, what the target says and what the journal says. Decides who owns the VM and the one thing that
 // may be done now; never acts, never guesses: what cannot be asked is unknown, and unknown ends in `ask_again`.
 //
-// What it builds on (libvirt 9.0, peer to peer, PERSIST_DEST | UNDEFINE_SOURCE; LAB.md):
+// What it builds on (libvirt 9.0, peer to peer, PERSIST_DEST | UNDEFINE_SOURCE; lab/README.md):
 //  - The target is made persistent before its CPUs start. So a target without a persistent definition has never run,
 //    and one that has a definition must be taken to have run, even if it is off now: its disk has moved on, and
 //    resuming the source would put an old memory on a new disk.

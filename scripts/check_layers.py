@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checks who includes whom (DESIGN.md 1), file size budgets and marks of unfinished work. Prints each offence; exit code 1 when there is one."""
+"""Checks who includes whom (ARCHITECTURE.md 1), file size budgets and marks of unfinished work. Prints each offence; exit code 1 when there is one."""
 
 import pathlib
 import re

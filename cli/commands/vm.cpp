@@ -110,10 +110,10 @@ Outcome<> migrate(Session& session, const std::string& name, const MigrateOption
         std::ranges::replace(body["mode"].get_ref<std::string&>(), '-', '_');
     }
     if (!options.bandwidth.empty()) {
-        BALLAST_TRY(body["bandwidth_bytes_per_second"], size_json("--bandwidth", options.bandwidth));
+        BALLAST_TRY(body["policy"]["bandwidth_bytes_per_second"], size_json("--bandwidth", options.bandwidth));
     }
-    if (options.downtime_ms >= 0) body["downtime_limit_ms"] = options.downtime_ms;
-    if (options.auto_converge) body["auto_converge"] = true;
+    if (options.downtime_ms >= 0) body["policy"]["max_downtime_ms"] = options.downtime_ms;
+    if (options.auto_converge) body["knobs"]["auto_converge"] = true;
     BALLAST_TRY(Api* const api, session.api());
     if (options.dry_run) {
         BALLAST_TRY(const auto decision, api->write("POST", path_of(name) + "/migrate?dry_run=true", body));

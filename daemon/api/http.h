@@ -1,6 +1,6 @@
 #pragma once
 // HTTP as the routes see it: plain values. No Beast, no socket: those stay in transport.cpp, connection.cpp and
-// websocket.cpp (DESIGN.md 2: Beast costs 12 to 19 s a file). Loop thread only.
+// websocket.cpp (ARCHITECTURE.md 2: Beast costs 12 to 19 s a file). Loop thread only.
 
 #include <cstdint>
 #include <functional>

@@ -9,6 +9,7 @@
 
 #include "core/ids.h"
 #include "core/job.h"
+#include "core/migration.h"
 #include "core/units.h"
 #include "core/vm.h"
 
@@ -52,12 +53,12 @@ BOOST_DESCRIBE_STRUCT(VmDeleteParams, (), (force, keep_disks, disks))
 /// kind "vm.migrate"
 struct VmMigrateParams {
     std::string to;  ///< host name or id; empty: the scheduler chooses
-    MigrationMode mode = MigrationMode::pre_copy;
-    std::optional<BytesPerSecond> bandwidth;
-    Milliseconds downtime_limit{300};
-    bool auto_converge = false;
+    ModeChoice mode = ModeChoice::auto_;
+    MigrationPolicy policy;  ///< what is set here counts before the VM's own
+    std::optional<Timestamp> deadline;
+    MigrationKnobs knobs;
 };
-BOOST_DESCRIBE_STRUCT(VmMigrateParams, (), (to, mode, bandwidth, downtime_limit, auto_converge))
+BOOST_DESCRIBE_STRUCT(VmMigrateParams, (), (to, mode, policy, deadline, knobs))
 
 /// kind "image.import". The files are already in the daemon's upload folder; the job owns and removes them.
 struct ImageImportParams {

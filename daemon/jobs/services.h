@@ -10,6 +10,7 @@
 #include "daemon/jobs/progress.h"
 #include "daemon/reconcile/host_registry.h"
 #include "daemon/store/store.h"
+#include "migration/policy.h"
 
 namespace ballast::jobs {
 
@@ -17,12 +18,13 @@ struct Settings {
     std::string default_pool = "default";
     std::string upload_folder;    ///< where the API leaves uploaded files
     int concurrent_jobs = 32;     ///< in the whole cluster
-    int outgoing_migrations = 2;  ///< per host; hard cap 8 (DESIGN.md 2)
+    int outgoing_migrations = 2;  ///< per host; hard cap 8 (ARCHITECTURE.md 2)
     int incoming_migrations = 2;
     std::chrono::minutes evidence_age{60};  ///< how old the proof of a shared pool may be (SAFETY.md 9)
     Milliseconds retry_pause{500};          ///< before asking a host again whose answer was lost
     Milliseconds progress_interval{250};    ///< 4 Hz
     Seconds start_timeout{120};
+    migration::PolicyDefaults migration_policy;
 };
 
 struct Services {

@@ -1,10 +1,11 @@
 // The migration role. Always peer to peer with PERSIST_DEST | UNDEFINE_SOURCE, so that a migration outlives ballastd
 // (SAFETY.md 6). The blocking call runs on a connection of its own; everything that watches or steers it on the control
-// connection. What the blocking call returns is a hint, never the outcome (DESIGN.md 2).
+// connection. What the blocking call returns is a hint, never the outcome (ARCHITECTURE.md 2).
 
 #include <algorithm>
 
 #include "core/try.h"
+#include "drivers/libvirt/dirty_rate.h"
 #include "drivers/libvirt/error.h"
 #include "drivers/libvirt/lookups.h"
 #include "drivers/libvirt/probe.h"
@@ -29,7 +30,7 @@ unsigned int flags_of(const MigrationRequest& request) {
     if (request.mode == MigrationMode::post_copy || request.mode == MigrationMode::hybrid)
         flags |= VIR_MIGRATE_POSTCOPY;
     if (request.resume_post_copy) flags |= VIR_MIGRATE_POSTCOPY | VIR_MIGRATE_POSTCOPY_RESUME;
-    if (request.auto_converge) flags |= VIR_MIGRATE_AUTO_CONVERGE;
+    if (request.knobs.auto_converge) flags |= VIR_MIGRATE_AUTO_CONVERGE;
     if (request.allow_unsafe) flags |= VIR_MIGRATE_UNSAFE;
     return flags;
 }
@@ -101,6 +102,14 @@ class LibvirtMigration final : public MigrationRole {
         return Executor::call<void>(
             executor_, about("limit the migration bandwidth of", vm),
             [vm, bandwidth, post_copy](virConnectPtr c) { return write_bandwidth(c, vm, bandwidth, post_copy); });
+    }
+    Task<> start_dirty_rate(VmId vm, Seconds window) override {
+        return Executor::call<void>(executor_, about("measure the dirty rate of", vm),
+                                    [vm, window](virConnectPtr c) { return begin_dirty_rate(c, vm, window); });
+    }
+    Task<DirtyRate> dirty_rate(VmId vm) override {
+        return Executor::call<DirtyRate>(executor_, about("read the dirty rate of", vm),
+                                         [vm](virConnectPtr c) { return read_dirty_rate(c, vm); });
     }
     Task<> resume(VmId vm) override { return verb("resume", std::move(vm), virDomainResume); }
     Task<> suspend(VmId vm) override { return verb("suspend", std::move(vm), virDomainSuspend); }

@@ -112,6 +112,15 @@ class SimulatedMigration final : public MigrationRole {
             return s.set_bandwidth(host, vm, bandwidth, post_copy);
         });
     }
+    Task<> start_dirty_rate(VmId vm, Seconds window) override {
+        return line_->call<void>(Call::start_dirty_rate, vm, [vm, window](State& s, auto& host) {
+            return s.start_dirty_rate(host, vm, window);
+        });
+    }
+    Task<DirtyRate> dirty_rate(VmId vm) override {
+        return line_->call<DirtyRate>(Call::dirty_rate, vm,
+                                      [vm](State& s, auto& host) { return s.dirty_rate(host, vm); });
+    }
     Task<> resume(VmId vm) override {
         return line_->call<void>(Call::resume, vm, [vm](State& s, auto& host) { return s.resume(host, vm); });
     }

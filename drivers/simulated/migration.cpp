@@ -10,7 +10,7 @@ namespace ballast::drivers::simulated {
 namespace {
 
 constexpr double page = 4096;
-/// Page headers on the wire (REFERENCE.md D.2: 258 MiB sent of 256).
+/// Page headers on the wire (docs/MIGRATION.md: 258 MiB sent of 256).
 constexpr double wire_overhead = 1.008;
 /// Share of the working set's pages that the guest asks for before pre-paging brings them (Hines and Gopalan, VEE
 /// 2009).
@@ -225,7 +225,7 @@ void State::begin_stream(const VmId& vm) {
 
 void State::begin_round(SimMigration& migration, double dirty) {
     migration.round += 1;
-    if (migration.request.auto_converge) throttle(migration, dirty);
+    if (migration.request.knobs.auto_converge) throttle(migration, dirty);
     migration.previous_dirty = dirty;
     migration.remaining = dirty;
     migration.round_begun = time.now();

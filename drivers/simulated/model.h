@@ -74,6 +74,8 @@ enum class Call : std::uint8_t {
     pause_post_copy,
     set_downtime_limit,
     set_bandwidth,
+    start_dirty_rate,
+    dirty_rate,
     resume,
     suspend,
     probe_peer,

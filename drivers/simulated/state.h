@@ -58,6 +58,8 @@ struct SimDomain {
     std::map<std::string, std::string> disk_stores;  ///< path -> store when the QEMU opened it
     Instant started{};
     std::optional<MigrationProgress> completed;
+    std::optional<Instant> measured_from;  ///< of the last dirty-rate calculation
+    Seconds measured_window{0};
 };
 
 struct SimVolume {
@@ -196,6 +198,8 @@ class State {
     Result<void> pause_post_copy(const std::string& host, const VmId& vm);
     Result<void> set_downtime_limit(const std::string& host, const VmId& vm, Milliseconds limit);
     Result<void> set_bandwidth(const std::string& host, const VmId& vm, BytesPerSecond bandwidth, bool post_copy);
+    Result<void> start_dirty_rate(const std::string& host, const VmId& vm, Seconds window);
+    Result<DirtyRate> dirty_rate(const std::string& host, const VmId& vm);
     Result<std::vector<PairCheck>> probe_peer(const std::string& host, const std::string& peer_uri);
     /// Bandwidth is shared anew among the migrations that touch either host.
     void share_links(const std::string& a, const std::string& b);

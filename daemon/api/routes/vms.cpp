@@ -98,10 +98,7 @@ Task<Response> delete_vm(Request request, ContextPtr context) {
 
 /// What no preflight is needed for. Errors: invalid_argument, not_found, failed_precondition.
 Result<void> check_target(const Snapshot& snapshot, const Vm& vm, const jobs::VmMigrateParams& params) {
-    if (params.downtime_limit.count() <= 0)
-        return fail(Code::invalid_argument, "downtime_limit_ms: {} is not above 0", params.downtime_limit.count());
-    if (params.bandwidth && params.bandwidth->count() <= 0)
-        return fail(Code::invalid_argument, "bandwidth_bytes_per_second: {} is not above 0", params.bandwidth->count());
+    BALLAST_CHECK(check(params.policy, "policy"));
     if (params.to.empty()) return {};
     BALLAST_TRY(const auto to, find_host(snapshot, params.to));
     if (vm.host && to->id == *vm.host)

@@ -21,7 +21,7 @@ std::vector<std::shared_ptr<const Volume>> volumes_of(const Snapshot& snapshot, 
 }
 
 /// Puts the resolved spec, the volumes to be and the claim, provided the host still has the room (the plan gate of
-/// DESIGN.md 2).
+/// ARCHITECTURE.md 2).
 Result<void> claim_place(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host,
                          VmSpec spec) {
     BALLAST_TRY(Vm vm, vm_of(transaction, id));

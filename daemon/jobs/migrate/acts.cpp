@@ -69,7 +69,7 @@ Task<> Move::check_pair() {
     const auto snapshot = run_->snapshot();
     const auto vm = snapshot->vms.find_ptr(vm_);
     if (!vm) co_return fail(Code::not_found, "VM {} is gone from the inventory", vm_);
-    const Result<void> fine = migration::verdict_of(check_move(*run_, *vm, from_, to_, params_.mode));
+    const Result<void> fine = migration::verdict_of(check_move(*run_, *vm, from_, to_, row()->mode));
     if (!fine) {
         post(MigrationEventKind::preflight_refused, fine.error().message());
         co_return Result<void>{};
@@ -102,18 +102,19 @@ Task<> Move::call_migrate(bool resume_post_copy) {
     const Host* target = snapshot->hosts.find(to_);
     const auto vm = snapshot->vms.find_ptr(vm_);
     if (target == nullptr || !vm) co_return fail(Code::not_found, "VM or target host is gone from the inventory");
-    const auto checks = check_move(*run_, *vm, from_, to_, params_.mode);
+    const auto checks = check_move(*run_, *vm, from_, to_, row()->mode);
+    const auto migration = row();
     const std::string& address = target->settings.migration_address;
     calling_ = true;
     boost::asio::co_spawn(run_->services().executor,
                           call({.vm = vm_,
                                 .peer_uri = peer_uri_of(*target),
                                 .migration_uri = address.empty() ? "" : "tcp://" + address,
-                                .mode = params_.mode,
-                                .bandwidth = params_.bandwidth,
-                                .post_copy_bandwidth = {},
-                                .downtime_limit = params_.downtime_limit,
-                                .auto_converge = params_.auto_converge,
+                                .mode = migration->mode,
+                                .bandwidth = migration->terms.bandwidth,
+                                .post_copy_bandwidth = migration->terms.post_copy_bandwidth,
+                                .downtime_limit = migration->terms.max_downtime,
+                                .knobs = migration->knobs,
                                 .allow_unsafe = migration::disks_are_proven(checks),
                                 .resume_post_copy = resume_post_copy,
                                 .destination_xml = {}}),

@@ -62,7 +62,6 @@ class Move : public std::enable_shared_from_this<Move> {
     VmId vm_;
     HostId from_;
     HostId to_;
-    VmMigrateParams params_;
     std::shared_ptr<drivers::HostDriver> source_;
     std::shared_ptr<drivers::HostDriver> target_;
     std::deque<migration::MigrationEvent> events_;

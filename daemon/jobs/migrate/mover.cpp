@@ -65,7 +65,6 @@ Result<std::shared_ptr<Move>> Move::open(RunPtr run) {
     const auto row = run->snapshot()->migrations.find_ptr(run->id());
     if (!row) return fail(Code::internal, "migration {} is not in the store", run->id());
     std::shared_ptr<Move> move(new Move(run));
-    BALLAST_TRY(move->params_, parse_as<VmMigrateParams>(run->params(), ""));
     move->vm_ = row->vm;
     move->from_ = row->from;
     move->to_ = row->to;

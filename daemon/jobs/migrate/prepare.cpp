@@ -16,7 +16,25 @@ struct Wanted {
     std::shared_ptr<const Vm> vm;
     HostId from;
     std::optional<HostId> to;
+    MigrationTerms terms;
+    MigrationMode mode = MigrationMode::pre_copy;
 };
+
+MigrationMode mode_named(ModeChoice choice) {
+    switch (choice) {
+        case ModeChoice::stop_and_copy:
+            return MigrationMode::stop_and_copy;
+        case ModeChoice::post_copy:
+            return MigrationMode::post_copy;
+        case ModeChoice::hybrid:
+            return MigrationMode::hybrid;
+        case ModeChoice::auto_:
+        case ModeChoice::pre_copy:
+        case ModeChoice::offline:
+            return MigrationMode::pre_copy;
+    }
+    std::unreachable();
+}
 
 Result<Wanted> what_is_asked(const RunPtr& run) {
     Wanted wanted;
@@ -25,16 +43,10 @@ Result<Wanted> what_is_asked(const RunPtr& run) {
     wanted.vm = snapshot->vms.find_ptr(run->vm());
     if (!wanted.vm) return fail(Code::not_found, "VM {} is gone from the inventory", run->vm());
     BALLAST_TRY(wanted.from, owner_of(*wanted.vm));
-    if (wanted.params.downtime_limit.count() <= 0)
-        return fail(Code::invalid_argument,
-                    "downtime_limit_ms: {} is not above 0; the guest always pauses for the switch",
-                    wanted.params.downtime_limit.count());
-    if (wanted.params.bandwidth && wanted.params.bandwidth->count() <= 0)
-        return fail(Code::invalid_argument, "bandwidth_bytes_per_second: {} is not above 0; leave it out for no limit",
-                    wanted.params.bandwidth->count());
-    if (wanted.params.mode == MigrationMode::post_copy || wanted.params.mode == MigrationMode::hybrid)
-        return fail(Code::unimplemented,
-                    "mode: post-copy and hybrid are not available yet; use pre_copy or stop_and_copy");
+    BALLAST_TRY(wanted.terms, migration::resolve_terms(wanted.params.policy, wanted.params.mode, wanted.params.deadline,
+                                                       wanted.vm->spec, run->services().settings.migration_policy,
+                                                       run->services().clock->now()));
+    wanted.mode = mode_named(wanted.params.mode);
     if (wanted.params.to.empty()) return wanted;
     BALLAST_TRY(const auto target, find_host(*snapshot, wanted.params.to));
     wanted.to = target->id;
@@ -45,7 +57,7 @@ Result<Wanted> what_is_asked(const RunPtr& run) {
 std::vector<HostId> refused_hosts(const RunPtr& run, const Wanted& wanted) {
     std::vector<HostId> refused;
     run->snapshot()->hosts.for_each([&](const Host& host) {
-        if (!migration::verdict_of(check_move(*run, *wanted.vm, wanted.from, host.id, wanted.params.mode)))
+        if (!migration::verdict_of(check_move(*run, *wanted.vm, wanted.from, host.id, wanted.mode)))
             refused.push_back(host.id);
     });
     return refused;
@@ -65,7 +77,7 @@ Task<> refresh_pair(RunPtr run, HostId from, HostId to) {
     co_return Result<void>{};
 }
 
-/// Whether another migration may begin on these two hosts (DESIGN.md 2: lanes).
+/// Whether another migration may begin on these two hosts (ARCHITECTURE.md 2: lanes).
 bool lanes_free(const Snapshot& snapshot, const HostId& from, const HostId& to, const Settings& settings) {
     int outgoing = 0;
     int incoming = 0;
@@ -92,7 +104,11 @@ Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const
     row.vm = vm.id;
     row.from = wanted.from;
     row.to = to;
-    row.mode = wanted.params.mode;
+    row.mode = wanted.mode;
+    row.requested = wanted.params.mode;
+    row.terms = wanted.terms;
+    row.knobs = wanted.params.knobs;
+    row.memory = vm.balloon;
     row.epoch = vm.epoch + 1;
     row.started = transaction.now();
     transaction.put(std::move(row),
@@ -147,8 +163,7 @@ Task<> prepare_move(RunPtr run) {
         BALLAST_CO_CHECK(go_on(*run));
         BALLAST_CO_CHECK(co_await refresh_pairs(run, wanted));
         if (wanted.to)
-            BALLAST_CO_CHECK(
-                migration::verdict_of(check_move(*run, *wanted.vm, wanted.from, *wanted.to, wanted.params.mode)));
+            BALLAST_CO_CHECK(migration::verdict_of(check_move(*run, *wanted.vm, wanted.from, *wanted.to, wanted.mode)));
         const Result<void> claimed = co_await claim(run, wanted);
         if (claimed) co_return claimed;
         const bool lanes_full = claimed.error().code() == Code::unavailable;

@@ -92,7 +92,7 @@ Task<> Move::watch_once(int* round, bool* limits_set) {
     }
     report(progress);
     if (!*limits_set) {
-        const Result<void> set = co_await source_->migration().set_downtime_limit(vm_, params_.downtime_limit);
+        const Result<void> set = co_await source_->migration().set_downtime_limit(vm_, row()->terms.max_downtime);
         *limits_set = set.has_value();
     }
     const bool new_round = progress.iteration > *round;

@@ -100,7 +100,7 @@ TEST_F(VmsTest, RefusesAMoveToTheSameHostAndToAnObservedOne) {
     EXPECT_THAT(client().post("/api/v1/vms/web1/migrate", R"({"to":"h1"})"), IsProblem(400, "invalid_argument"));
     EXPECT_THAT(client().post("/api/v1/vms/web1/migrate", R"({"to":"h2"})"), IsProblem(412, "failed_precondition"));
     EXPECT_THAT(client().post("/api/v1/vms/web1/migrate", R"({"to":"h9"})"), IsProblem(404, "not_found"));
-    EXPECT_THAT(client().post("/api/v1/vms/web1/migrate", R"({"downtime_limit_ms":0})"),
+    EXPECT_THAT(client().post("/api/v1/vms/web1/migrate", R"({"policy":{"max_downtime_ms":0}})"),
                 IsProblem(400, "invalid_argument"));
 }
 

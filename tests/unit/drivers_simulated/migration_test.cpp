@@ -1,4 +1,4 @@
-// The simulated migration against what QEMU did on this kind of machine (REFERENCE.md D.2), and its state machine.
+// The simulated migration against what QEMU did on this kind of machine (docs/MIGRATION.md), and its state machine.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -108,7 +108,7 @@ TEST(AutoConverge, EndsWhatWouldNeverEnd) {
     const VmId vm = cluster.run_vm("h1", 1, mebibytes(512), d2_load(mebibytes(64), mebibytes_per_second(130)));
     MigrationRequest request = a_move(vm, "h2");
     request.bandwidth = mebibytes_per_second(80);
-    request.auto_converge = true;
+    request.knobs.auto_converge = true;
     EXPECT_TRUE(cluster.later(cluster.at("h1").migration().migrate(request)));
     EXPECT_THAT(cluster.world->running_copies(vm), ::testing::ElementsAre("h2"));
 }

@@ -5,7 +5,7 @@
 // What the model takes from libvirt 9.0 (peer to peer, PERSIST_DEST | UNDEFINE_SOURCE): the target is defined and its
 // CPUs are started by the finish step in one go; a target that never finished is destroyed when its libvirtd restarts
 // or the source's connection ends; a source libvirtd that restarts in the push phase cancels and runs on, after it
-// leaves the VM paused. What it leaves out, as LAB.md and ownership.h say: a lost answer of the finish step makes the
+// leaves the VM paused. What it leaves out, as lab/README.md and ownership.h say: a lost answer of the finish step makes the
 // source's own libvirtd resume (`libvirt_resumes_on_lost_answer` puts it in, for a test of its own), and a target that
 // breaks in the milliseconds between the switch to post-copy and its finish is kept for recovery.
 

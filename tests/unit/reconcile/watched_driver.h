@@ -85,6 +85,10 @@ class WatchedHost final : public drivers::HostDriver,
     Task<> set_bandwidth(VmId vm, BytesPerSecond bandwidth, bool post_copy) override {
         return changed("set_bandwidth"), inner_->migration().set_bandwidth(vm, bandwidth, post_copy);
     }
+    Task<> start_dirty_rate(VmId vm, Seconds window) override {
+        return changed("start_dirty_rate"), inner_->migration().start_dirty_rate(vm, window);
+    }
+    Task<drivers::DirtyRate> dirty_rate(VmId vm) override { return inner_->migration().dirty_rate(vm); }
     Task<> resume(VmId vm) override { return changed("resume"), inner_->migration().resume(vm); }
     Task<> suspend(VmId vm) override { return changed("suspend"), inner_->migration().suspend(vm); }
     Task<std::vector<PairCheck>> probe_peer(std::string uri, std::string address) override {

@@ -1,0 +1,55 @@
+#include "drivers/libvirt/dirty_rate.h"
+
+#include <array>
+
+#include "core/try.h"
+#include "drivers/libvirt/error.h"
+#include "drivers/libvirt/lookups.h"
+
+namespace ballast::drivers::libvirt {
+namespace {
+
+using Records = std::unique_ptr<virDomainStatsRecordPtr, Releaser<virDomainStatsRecordListFree>>;
+
+DirtyRate::Status status_of(int calculation) {
+    if (calculation == VIR_DOMAIN_DIRTYRATE_MEASURED) return DirtyRate::Status::measured;
+    if (calculation == VIR_DOMAIN_DIRTYRATE_MEASURING) return DirtyRate::Status::measuring;
+    return DirtyRate::Status::unstarted;
+}
+
+DirtyRate describe(const virDomainStatsRecord& record) {
+    int status = VIR_DOMAIN_DIRTYRATE_UNSTARTED;
+    int period = 0;
+    long long mebibytes_per_second = 0;
+    static_cast<void>(virTypedParamsGetInt(record.params, record.nparams, "dirtyrate.calc_status", &status));
+    static_cast<void>(virTypedParamsGetInt(record.params, record.nparams, "dirtyrate.calc_period", &period));
+    static_cast<void>(
+        virTypedParamsGetLLong(record.params, record.nparams, "dirtyrate.megabytes_per_second", &mebibytes_per_second));
+    DirtyRate rate;
+    rate.status = status_of(status);
+    rate.window = Seconds(period);
+    rate.rate = BytesPerSecond(mebibytes(mebibytes_per_second).count());
+    rate.resolution = mebibytes(std::max(1, period));  // the answer is in whole MiB/s
+    return rate;
+}
+
+}  // namespace
+
+Result<void> begin_dirty_rate(virConnectPtr connection, const VmId& vm, Seconds window) {
+    BALLAST_TRY(const auto domain, find_domain(connection, vm));
+    if (virDomainStartDirtyRateCalc(domain.get(), static_cast<int>(window.count()), 0) < 0)
+        return refused("can't measure the dirty rate of domain {}", vm);
+    return {};
+}
+
+Result<DirtyRate> read_dirty_rate(virConnectPtr connection, const VmId& vm) {
+    BALLAST_TRY(const auto domain, find_domain(connection, vm));
+    std::array<virDomainPtr, 2> domains{domain.get(), nullptr};
+    virDomainStatsRecordPtr* raw = nullptr;
+    const int count = virDomainListGetStats(domains.data(), VIR_DOMAIN_STATS_DIRTYRATE, &raw, 0);
+    if (count < 0) return refused("can't read the dirty rate of domain {}", vm);
+    const Records records(raw);
+    return count == 0 ? DirtyRate{} : describe(**records);
+}
+
+}  // namespace ballast::drivers::libvirt
