@@ -20,12 +20,18 @@ struct Settings {
     int concurrent_jobs = 32;     ///< in the whole cluster
     int outgoing_migrations = 2;  ///< per host; hard cap 8 (ARCHITECTURE.md 2)
     int incoming_migrations = 2;
+    int migrations_per_link = 1;  ///< in and out of one host: one after the other ends sooner on average than side by side
+    int migrations_in_cluster = 64;
     std::chrono::minutes evidence_age{60};  ///< how old the proof of a shared pool may be (SAFETY.md 9)
     Milliseconds retry_pause{500};          ///< before asking a host again whose answer was lost
     Milliseconds progress_interval{250};    ///< 4 Hz
+    Milliseconds pull_stall{10'000};        ///< a pull phase without progress for this long is paused and resumed
+    Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
     Seconds start_timeout{120};
     migration::PolicyDefaults migration_policy;
 };
+
+class MigrationDesk;
 
 struct Services {
     boost::asio::any_io_executor executor;
@@ -36,6 +42,7 @@ struct Services {
     std::shared_ptr<IdSource> ids;
     std::shared_ptr<ProgressHub> progress;
     Settings settings;
+    std::shared_ptr<MigrationDesk> migrations;  ///< lanes, curves, forecasts and the moves that run
 };
 
 }  // namespace ballast::jobs
