@@ -1,0 +1,68 @@
+#pragma once
+// What past migrations between two hosts say about the next one: the bandwidth they got, the fixed costs (target
+// start-up, switch-over), and by how much the forecast was off. Pure: made from a snapshot's rows in one pass, then
+// looked up; it keeps no state of its own. Cheap enough to be made anew for every forecast.
+//
+// A pair without a past takes what its two hosts' other pairs say, then what all pairs say, then a plain assumption;
+// each step down widens the range.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/snapshot.h"
+#include "migration/curve.h"
+
+namespace ballast::migration {
+
+/// How far outcomes were from forecasts: actual = forecast x factor, `spread` its relative standard deviation.
+struct Calibration {
+    int samples = 0;
+    double factor = 1;
+    double spread = 0.15;
+    friend bool operator==(const Calibration&, const Calibration&) = default;
+};
+BOOST_DESCRIBE_STRUCT(Calibration, (), (samples, factor, spread))
+
+/// What the past says of one direction of one pair.
+struct PairHistory {
+    int samples = 0;                     ///< finished migrations of this very pair
+    std::optional<RateRange> bandwidth;  ///< EWMA of what uncapped migrations got; nothing: none ran
+    TimeRange setup;                     ///< from the call to the first byte: target start-up, connection
+    TimeRange switch_over;               ///< the downtime that is not the last dirty set: device state, resume
+    TimeRange finish;                    ///< from the last byte to the end: hand-over, clean-up
+    Calibration total;
+    Calibration downtime;
+    Calibration bytes;
+    friend bool operator==(const PairHistory&, const PairHistory&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PairHistory, (), (samples, bandwidth, setup, switch_over, finish, total, downtime, bytes))
+
+class PairHistories {
+  public:
+    explicit PairHistories(const Snapshot& snapshot);
+    [[nodiscard]] PairHistory of(const HostId& from, const HostId& to) const;
+
+  private:
+    std::map<std::pair<HostId, HostId>, PairHistory> pairs_;
+    std::map<HostId, PairHistory> hosts_;
+    PairHistory all_;
+};
+
+/// What a migration may get between two hosts now.
+struct LinkEstimate {
+    RateRange bandwidth;  ///< its own fair share, before the policy's caps
+    int sharing = 1;      ///< migrations that will be on the busier end's link, this one counted
+    std::string source;   ///< "link speed of h1", "3 past migrations", "assumed"
+    friend bool operator==(const LinkEstimate&, const LinkEstimate&) = default;
+};
+BOOST_DESCRIBE_STRUCT(LinkEstimate, (), (bandwidth, sharing, source))
+
+/// Configured link speed first (the slower end; past migrations narrow it, what they got below it counts), then the
+/// past, then an assumption; shared fairly among the migrations that run now on either host's link. `self` is not
+/// counted twice.
+[[nodiscard]] LinkEstimate estimate_link(const Snapshot& snapshot, const PairHistories& histories, const HostId& from,
+                                         const HostId& to, const std::optional<JobId>& self = {});
+
+}  // namespace ballast::migration
