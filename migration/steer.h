@@ -1,0 +1,85 @@
+#pragma once
+// Steering: what the engine does to a migration while it pushes, within its terms. Looks at the rounds so far and at
+// the job's latest figures; decides at most one thing at a time, with its reason in words. Pure and deterministic; it
+// never ends or resumes a copy (that is ownership.h's), never acts outside the push phase, and never goes beyond the
+// terms: no post-copy that they forbid, no downtime limit above theirs.
+//
+// A migration converges while what is left at the ends of its rounds falls. It is stalled where the least that the last
+// `window` rounds left is not at least a tenth below the least before them. A stalled one, or one that can't be done in
+// the time it has, is, in this order:
+//   switched to post-copy, where that is allowed and was prepared, at the end of a round: that is where what is left to
+//     pull is least (within a round, pages already sent are dirtied again, unseen); under a load that comes and goes it
+//     waits, a few rounds at most, for one that leaves no more than the best one did;
+//   given more downtime, in steps up to the terms, where the limit in force is below;
+//   left to auto-converge, as long as that has steps left below the terms' limit (libvirt 9.0 has no parameter for it,
+//   so
+//     QEMU's throttle is watched: above the limit, the migration is switched or aborted);
+//   aborted, with the reason, after `patience` rounds without progress: the VM stays where it is.
+// QEMU's own downtime limit is never left at its default: see first_downtime_limit().
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+#include "core/migration.h"
+
+namespace ballast::migration {
+
+enum class SteeringAct : std::uint8_t { none, switch_to_post_copy, raise_downtime, abort };
+BOOST_DESCRIBE_ENUM(SteeringAct, none, switch_to_post_copy, raise_downtime, abort)
+
+struct Steering {
+    SteeringAct act = SteeringAct::none;
+    Milliseconds downtime{0};  ///< the limit to set, for raise_downtime
+    std::string reason;        ///< in words; of `none` too, where there is something to say
+    friend bool operator==(const Steering&, const Steering&) = default;
+};
+
+/// The job's figures at one moment (drivers::MigrationProgress has them).
+struct PushSample {
+    Milliseconds elapsed;  ///< since libvirt began
+    Bytes remaining;
+    Bytes total;
+    BytesPerSecond throughput;
+    std::int64_t dirty_pages_per_second = 0;
+    Bytes page_size{4096};
+    int round = 0;
+    bool round_ended = false;  ///< this is the first sample of a new round; the row has the round that ended
+    int throttle = 0;          ///< per cent of vCPU time that auto-converge takes now
+    Bytes disk_remaining;      ///< of disks copied along: while there are some, memory's rounds say nothing
+    std::optional<Milliseconds> downtime_limit;  ///< in force; nothing: the terms' own
+};
+
+struct SteerLimits {
+    int window = 2;               ///< rounds that are compared with those before
+    double progress = 0.9;        ///< the least of the window must be below this part of the least before
+    int wait_for_minimum = 3;     ///< rounds that a switch waits for a small remainder
+    int patience = 30;            ///< rounds without progress before it is aborted
+    Milliseconds switch_cost{0};  ///< fixed part of the downtime: device state, start of the target
+};
+
+/// `can_switch`: the stream was opened for post-copy (machine.h). `now` is compared with the terms' deadline.
+[[nodiscard]] Steering steer(const Migration& row, const PushSample& sample, bool can_switch, Timestamp now,
+                             const SteerLimits& limits = {});
+
+/// QEMU stops the guest once what is left fits its limit at the bandwidth it sees; device state and the start of the
+/// target come on top. So the limit that is set at the start is the terms' downtime less that fixed part, and at least
+/// a third of it.
+[[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost);
+
+/// When the running phase will have moved everything, as far as the rounds and the latest figures tell.
+struct EndForecast {
+    bool converges = false;                ///< false: not as things are
+    std::optional<Milliseconds> left;      ///< expected; nothing where it does not converge or nothing is known yet
+    Milliseconds at_best{0};               ///< what is left, sent once
+    std::optional<Milliseconds> downtime;  ///< expected length of the last copy
+    friend bool operator==(const EndForecast&, const EndForecast&) = default;
+};
+BOOST_DESCRIBE_STRUCT(EndForecast, (), (converges, left, at_best, downtime))
+
+[[nodiscard]] EndForecast forecast_end(const Migration& row, const PushSample& sample);
+
+}  // namespace ballast::migration
