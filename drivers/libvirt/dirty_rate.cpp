@@ -1,9 +1,12 @@
 #include "drivers/libvirt/dirty_rate.h"
 
+#include <algorithm>
 #include <array>
+#include <memory>
 
 #include "core/try.h"
 #include "drivers/libvirt/error.h"
+#include "drivers/libvirt/handle.h"
 #include "drivers/libvirt/lookups.h"
 
 namespace ballast::drivers::libvirt {

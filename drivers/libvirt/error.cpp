@@ -12,6 +12,21 @@ bool says(std::string_view detail, std::string_view words) {
     return detail.find(words) != std::string_view::npos;
 }
 
+/// A peer that nobody answers at, as the host that tried says it: libvirt has no error number for that.
+bool is_unreachable(std::string_view detail, int system_errno) {
+    switch (system_errno) {
+        case ECONNREFUSED:
+        case ECONNRESET:
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case ETIMEDOUT:
+            return true;
+        default:
+            return says(detail, "unable to connect to server") || says(detail, "Failed to connect to") ||
+                   says(detail, "Unable to resolve address");
+    }
+}
+
 /// Numbers that libvirt uses for many things: the text decides.
 Code code_of_failure(std::string_view detail, int system_errno, Code otherwise) {
     if (system_errno == ENOSPC || system_errno == ENOMEM || system_errno == EDQUOT) return Code::resource_exhausted;
@@ -19,6 +34,8 @@ Code code_of_failure(std::string_view detail, int system_errno, Code otherwise) 
         says(detail, "cannot set up guest memory"))
         return Code::resource_exhausted;
     if (says(detail, "already exists")) return Code::already_exists;
+    if (is_unreachable(detail, system_errno)) return Code::unavailable;
+    if (says(detail, "to the same host")) return Code::failed_precondition;
     if (system_errno == ENOENT && otherwise == Code::internal) return Code::not_found;
     return otherwise;
 }

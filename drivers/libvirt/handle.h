@@ -53,6 +53,7 @@ class TypedParams {
     TypedParams& operator=(const TypedParams&) = delete;
     ~TypedParams() { virTypedParamsFree(params_, count_); }
 
+    void add(const char* name, int value) { virTypedParamsAddInt(&params_, &count_, &capacity_, name, value); }
     void add(const char* name, unsigned long long value) {
         virTypedParamsAddULLong(&params_, &count_, &capacity_, name, value);
     }

@@ -2,12 +2,11 @@
 // (SAFETY.md 6). The blocking call runs on a connection of its own; everything that watches or steers it on the control
 // connection. What the blocking call returns is a hint, never the outcome (ARCHITECTURE.md 2).
 
-#include <algorithm>
-
 #include "core/try.h"
 #include "drivers/libvirt/dirty_rate.h"
 #include "drivers/libvirt/error.h"
 #include "drivers/libvirt/lookups.h"
+#include "drivers/libvirt/migration_params.h"
 #include "drivers/libvirt/probe.h"
 #include "drivers/libvirt/progress.h"
 #include "drivers/libvirt/roles.h"
@@ -16,34 +15,6 @@ namespace ballast::drivers::libvirt {
 namespace {
 
 constexpr Milliseconds probe_limit{20'000};
-
-/// libvirt takes whole MiB/s; rounding up keeps a small cap from meaning "none".
-unsigned long long mebibytes_per_second(BytesPerSecond rate) {
-    constexpr std::int64_t mebibyte = 1'048'576;
-    return static_cast<unsigned long long>(std::max<std::int64_t>(1, (rate.count() + mebibyte - 1) / mebibyte));
-}
-
-unsigned int flags_of(const MigrationRequest& request) {
-    unsigned int flags =
-        VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST | VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_ABORT_ON_ERROR;
-    if (request.mode != MigrationMode::stop_and_copy) flags |= VIR_MIGRATE_LIVE;
-    if (request.mode == MigrationMode::post_copy || request.mode == MigrationMode::hybrid)
-        flags |= VIR_MIGRATE_POSTCOPY;
-    if (request.resume_post_copy) flags |= VIR_MIGRATE_POSTCOPY | VIR_MIGRATE_POSTCOPY_RESUME;
-    if (request.knobs.auto_converge) flags |= VIR_MIGRATE_AUTO_CONVERGE;
-    if (request.allow_unsafe) flags |= VIR_MIGRATE_UNSAFE;
-    return flags;
-}
-
-void fill(TypedParams& params, const MigrationRequest& request) {
-    if (!request.migration_uri.empty()) params.add(VIR_MIGRATE_PARAM_URI, request.migration_uri);
-    if (request.bandwidth) params.add(VIR_MIGRATE_PARAM_BANDWIDTH, mebibytes_per_second(*request.bandwidth));
-    if (request.post_copy_bandwidth)
-        params.add(VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY, mebibytes_per_second(*request.post_copy_bandwidth));
-    if (request.destination_xml.empty()) return;
-    params.add(VIR_MIGRATE_PARAM_DEST_XML, request.destination_xml);
-    params.add(VIR_MIGRATE_PARAM_PERSIST_XML, request.destination_xml);
-}
 
 Result<void> write_downtime_limit(virDomainPtr domain, const VmId& vm, Milliseconds limit) {
     if (virDomainMigrateSetMaxDowntime(domain, static_cast<unsigned long long>(limit.count()), 0) < 0)

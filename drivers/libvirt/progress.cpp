@@ -23,6 +23,11 @@ class JobStats {
         return static_cast<std::int64_t>(value);
     }
     [[nodiscard]] std::int64_t or_zero(const char* name) const { return number(name).value_or(0); }
+    [[nodiscard]] int whole(const char* name) const {
+        int value = 0;
+        static_cast<void>(virTypedParamsGetInt(params_.data(), params_.count(), name, &value));
+        return value;
+    }
     [[nodiscard]] std::string text(const char* name) const {
         const char* value = nullptr;
         if (virTypedParamsGetString(params_.data(), params_.count(), name, &value) != 1) return {};
@@ -79,6 +84,12 @@ MigrationProgress describe(const JobStats& stats) {
         progress.page_size = Bytes(*size);
     progress.iteration = static_cast<int>(stats.or_zero(VIR_DOMAIN_JOB_MEMORY_ITERATION));
     progress.post_copy_requests = stats.or_zero(VIR_DOMAIN_JOB_MEMORY_POSTCOPY_REQS);
+    if (const auto setup = stats.number(VIR_DOMAIN_JOB_SETUP_TIME)) progress.setup = Milliseconds(*setup);
+    progress.constant_pages = stats.or_zero(VIR_DOMAIN_JOB_MEMORY_CONSTANT);
+    progress.normal_pages = stats.or_zero(VIR_DOMAIN_JOB_MEMORY_NORMAL);
+    progress.throttle = stats.whole(VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE);
+    progress.disk_remaining = Bytes(stats.or_zero(VIR_DOMAIN_JOB_DISK_REMAINING));
+    progress.disk_total = Bytes(stats.or_zero(VIR_DOMAIN_JOB_DISK_TOTAL));
     return progress;
 }
 

@@ -1,5 +1,6 @@
 // The dirty-rate calculation: unique memory that the modelled load dirties within the window, in whole MiB/s as libvirt
 // answers.
+#include "core/try.h"
 #include "drivers/simulated/precopy.h"
 #include "drivers/simulated/state.h"
 

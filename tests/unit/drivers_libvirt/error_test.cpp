@@ -30,6 +30,29 @@ TEST(LibvirtError, BecomesTheCodeThatACallerCanActOn) {
     EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR, "anything", 0), Code::internal);
 }
 
+TEST(LibvirtError, TellsAPeerThatNobodyAnswersAtFromAFault) {
+    constexpr auto refused = "unable to connect to server at 'h2:16509': Connection refused";
+    EXPECT_EQ(code_of(VIR_ERR_SYSTEM_ERROR, refused, ECONNREFUSED), Code::unavailable);
+    EXPECT_EQ(code_of(VIR_ERR_SYSTEM_ERROR, "Cannot recv data: Connection reset by peer", ECONNRESET),
+              Code::unavailable);
+    EXPECT_EQ(
+        code_of(VIR_ERR_SYSTEM_ERROR, "unable to connect to server at 'h2:16509': No route to host", EHOSTUNREACH),
+        Code::unavailable);
+    EXPECT_EQ(
+        code_of(VIR_ERR_SYSTEM_ERROR, "unable to connect to server at 'h2:16509': Connection timed out", ETIMEDOUT),
+        Code::unavailable);
+    EXPECT_EQ(code_of(VIR_ERR_OPERATION_FAILED,
+                      "Failed to connect to remote libvirt URI qemu+tcp://h2/system: Connection refused", 0),
+              Code::unavailable);
+    EXPECT_EQ(code_of(VIR_ERR_SYSTEM_ERROR, "cannot open file '/x': Permission denied", EACCES), Code::internal);
+}
+
+TEST(LibvirtError, CallsAMoveToTheSameHostAMatterOfState) {
+    EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR,
+                      "Attempt to migrate guest to the same host bd3be3d2-eed9-56dc-a419-ec5e96da53c4", 0),
+              Code::failed_precondition);
+}
+
 TEST(LibvirtError, NamesWhatWasBeingDoneAndLibvirtsWords) {
     ensure_event_loop();
     const ConnectHandle connection(virConnectOpen("test:///default"));
