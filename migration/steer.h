@@ -4,17 +4,17 @@
 // never ends or resumes a copy (that is ownership.h's), never acts outside the push phase, and never goes beyond the
 // terms: no post-copy that they forbid, no downtime limit above theirs.
 //
-// A migration converges while what is left at the ends of its rounds falls. It is stalled where the least that the last
-// `window` rounds left is not at least a tenth below the least before them. A stalled one, or one that can't be done in
-// the time it has, is, in this order:
+// A round makes progress if it leaves at least a tenth less than the best one before it. A migration whose last
+// `window` rounds made none is stalled. A stalled one, or one that can't be done in the time it has, is, in this order:
+//   given more downtime, in steps up to the terms, where the limit in force is below and that would be enough;
 //   switched to post-copy, where that is allowed and was prepared, at the end of a round: that is where what is left to
 //     pull is least (within a round, pages already sent are dirtied again, unseen); under a load that comes and goes it
-//     waits, a few rounds at most, for one that leaves no more than the best one did;
-//   given more downtime, in steps up to the terms, where the limit in force is below;
+//     waits, a few rounds at most, for one that leaves hardly more than the best one did;
 //   left to auto-converge, as long as that has steps left below the terms' limit (libvirt 9.0 has no parameter for it,
 //   so
 //     QEMU's throttle is watched: above the limit, the migration is switched or aborted);
 //   aborted, with the reason, after `patience` rounds without progress: the VM stays where it is.
+// One that can't end in its time by any of these is aborted at once.
 // QEMU's own downtime limit is never left at its default: see first_downtime_limit().
 
 #include <cstdint>
