@@ -17,6 +17,8 @@
 #include "daemon/api/auth.h"
 #include "daemon/api/server.h"
 #include "daemon/jobs/engine.h"
+#include "daemon/jobs/migrate/desk.h"
+#include "daemon/jobs/submit.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/stats_json.h"
 #include "daemon/store/store.h"
@@ -84,6 +86,31 @@ api::Limits api_limits(const config::LimitsConfig& config) {
     return limits;
 }
 
+/// In the file 0 is "no limit"; in a policy that is nothing said.
+template <class T>
+std::optional<T> limit(T value) {
+    return value == T{} ? std::nullopt : std::optional<T>(value);
+}
+
+std::optional<bool> leave_for(config::PostCopy post_copy) {
+    if (post_copy == config::PostCopy::on_request) return std::nullopt;
+    return post_copy == config::PostCopy::allowed;
+}
+
+migration::PolicyDefaults policy_defaults(const config::MigrationConfig& config) {
+    migration::PolicyDefaults defaults;
+    defaults.defaults = {.max_downtime = config.max_downtime,
+                         .max_total = limit(config.max_total),
+                         .post_copy = leave_for(config.post_copy),
+                         .bandwidth = limit(config.bandwidth),
+                         .post_copy_bandwidth = limit(config.post_copy_bandwidth),
+                         .max_throttle = config.max_throttle,
+                         .priority = config.priority};
+    for (const auto& label : config.labels)
+        defaults.labels.push_back({.key = label.key, .value = label.value, .policy = label.policy});
+    return defaults;
+}
+
 class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
   public:
     Wired(asio::io_context& loop, config::Config config)
@@ -113,6 +140,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<store::Store> store_;
     std::shared_ptr<reconcile::Registry> hosts_;
     std::shared_ptr<reconcile::Reconciler> reconciler_;
+    std::shared_ptr<jobs::MigrationDesk> migrations_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
     std::shared_ptr<drivers::Driver> libvirt_ = drivers::libvirt::make_libvirt_driver();
@@ -135,6 +163,11 @@ void Wired::connect_hosts() {
     looking.sweep_interval = config_.hosts.sweep_interval;
     looking.list_interval = config_.hosts.xml_sweep_interval;
     looking.pair_interval = config_.hosts.pair_check_interval;
+    looking.start_vm = [](store::Transaction& transaction, const VmId& vm) -> Result<void> {
+        BALLAST_CHECK(
+            jobs::submit(transaction, {.kind = "vm.start", .vm = vm, .host = {}, .subject = {}, .params = {"{}"}}));
+        return {};
+    };
     reconciler_ = std::make_shared<reconcile::Reconciler>(loop_.get_executor(), store_, hosts_, clock_, ids_, looking);
     reconciler_->start();
     hosts_->start();
@@ -147,18 +180,28 @@ jobs::Settings Wired::job_settings() const {
     settings.concurrent_jobs = config_.jobs.concurrency;
     settings.outgoing_migrations = config_.jobs.migrations_out_per_host;
     settings.incoming_migrations = config_.jobs.migrations_in_per_host;
+    settings.migrations_per_link = config_.migration.per_link;
+    settings.migrations_in_cluster = config_.migration.cluster;
+    settings.curve_age = std::chrono::duration_cast<Seconds>(config_.migration.curve_age);
+    settings.migration_policy = policy_defaults(config_.migration);
     return settings;
 }
 
 void Wired::run_jobs() {
-    engine_ = std::make_shared<jobs::Engine>(jobs::Services{.executor = loop_.get_executor(),
-                                                            .store = store_,
-                                                            .hosts = hosts_,
-                                                            .observer = reconciler_,
-                                                            .clock = clock_,
-                                                            .ids = ids_,
-                                                            .progress = progress_,
-                                                            .settings = job_settings()});
+    jobs::Services services{.executor = loop_.get_executor(),
+                            .store = store_,
+                            .hosts = hosts_,
+                            .observer = reconciler_,
+                            .clock = clock_,
+                            .ids = ids_,
+                            .progress = progress_,
+                            .settings = job_settings(),
+                            .migrations = {}};
+    migrations_ =
+        std::make_shared<jobs::MigrationDesk>(services, [reconciler = reconciler_] { return reconciler->stats(); });
+    migrations_->start();
+    services.migrations = migrations_;
+    engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
 }
 
@@ -246,6 +289,7 @@ asio::awaitable<void> Wired::stop() {
     const auto self = shared_from_this();
     prune_timer_.cancel();
     engine_->stop();
+    migrations_->stop();
     co_await server_->stop(config_.jobs.stop_timeout / 2);
     reconciler_->stop();
     hosts_->stop();

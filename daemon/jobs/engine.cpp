@@ -23,6 +23,11 @@ JobError describe(const Error& error) {
     return described;
 }
 
+/// Migrations are held back by their lanes, an evacuation by its migrations: neither keeps other work waiting.
+bool takes_slot(std::string_view kind) {
+    return kind != "vm.migrate" && kind != "host.evacuate";
+}
+
 /// The state that a VM has by its owner's definition once no job works on it.
 VmState settled_state(const Vm& vm) {
     const auto own = std::ranges::find_if(
@@ -139,7 +144,7 @@ void Engine::on_commit(const std::vector<Event>& events) {
 
 bool Engine::may_begin(const Job& job) const {
     if (running_.contains(job.id)) return false;
-    if (static_cast<int>(running_.size()) >= services_.settings.concurrent_jobs) return false;
+    if (takes_slot(job.kind) && slots_taken_ >= services_.settings.concurrent_jobs) return false;
     return job.vm.empty() || !busy_vms_.contains(job.vm);
 }
 
@@ -159,6 +164,7 @@ void Engine::dispatch() {
 
 void Engine::begin(const Job& job) {
     running_.insert(job.id);
+    slots_taken_ += takes_slot(job.kind) ? 1 : 0;
     if (!job.vm.empty()) busy_vms_[job.vm] = job.id;
     auto run = std::make_shared<Run>(services_, commits_, job);
     boost::asio::co_spawn(
@@ -220,6 +226,7 @@ boost::asio::awaitable<void> Engine::finish(RunPtr run, Result<Json> outcome) {
     crash_point(row->kind + ".end");
     services_.progress->forget(run->id());
     running_.erase(run->id());
+    slots_taken_ -= takes_slot(row->kind) ? 1 : 0;
     if (const auto busy = busy_vms_.find(run->vm()); busy != busy_vms_.end() && busy->second == run->id())
         busy_vms_.erase(busy);
     dispatch();

@@ -41,6 +41,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     std::chrono::steady_clock::time_point
         hosts_awaited_until_;  ///< what was open at the start lets the hosts be connected first
     std::set<JobId> inherited_;
+    int slots_taken_ = 0;
     bool stopped_ = false;
 };
 

@@ -37,7 +37,13 @@ void SimCluster::start_daemon() {
     store = *opened;
     registry = std::make_shared<reconcile::Registry>(
         io->get_executor(), store, drivers::Catalog({drivers::simulated::make_simulated_driver(world)}));
-    reconciler = std::make_shared<reconcile::Reconciler>(io->get_executor(), store, registry, world, ids_);
+    reconcile::ReconcileOptions looking;
+    looking.start_vm = [](store::Transaction& transaction, const VmId& vm) -> Result<void> {
+        BALLAST_CHECK(
+            jobs::submit(transaction, {.kind = "vm.start", .vm = vm, .host = {}, .subject = {}, .params = {"{}"}}));
+        return {};
+    };
+    reconciler = std::make_shared<reconcile::Reconciler>(io->get_executor(), store, registry, world, ids_, looking);
     reconciler->start();
     registry->start();
     jobs::Settings settings;
@@ -45,25 +51,32 @@ void SimCluster::start_daemon() {
     settings.upload_folder = folder_.string();
     settings.retry_pause = Milliseconds(2);
     settings.progress_interval = Milliseconds(1);
-    engine = std::make_shared<jobs::Engine>(jobs::Services{.executor = io->get_executor(),
-                                                           .store = store,
-                                                           .hosts = registry,
-                                                           .observer = reconciler,
-                                                           .clock = world,
-                                                           .ids = ids_,
-                                                           .progress = std::make_shared<jobs::ProgressHub>(),
-                                                           .settings = settings});
+    jobs::Services services{.executor = io->get_executor(),
+                            .store = store,
+                            .hosts = registry,
+                            .observer = reconciler,
+                            .clock = world,
+                            .ids = ids_,
+                            .progress = std::make_shared<jobs::ProgressHub>(),
+                            .settings = settings,
+                            .migrations = {}};
+    desk = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler->stats(); });
+    desk->start();
+    services.migrations = desk;
+    engine = std::make_shared<jobs::Engine>(std::move(services));
     engine->start();
 }
 
 /// Coroutines that are suspended die with their loop, as they would with the process.
 void SimCluster::stop_daemon() {
     if (engine) engine->stop();
+    if (desk) desk->stop();
     if (reconciler) reconciler->stop();
     if (registry) registry->stop();
     if (store) store->close();
     io = std::make_unique<boost::asio::io_context>();
     engine.reset();
+    desk.reset();
     reconciler.reset();
     registry.reset();
     store.reset();

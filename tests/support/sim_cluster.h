@@ -13,6 +13,7 @@
 
 #include "core/snapshot.h"
 #include "daemon/jobs/engine.h"
+#include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/params.h"
 #include "daemon/jobs/submit.h"
 #include "daemon/reconcile/reconciler.h"
@@ -61,6 +62,7 @@ class SimCluster {
     std::shared_ptr<store::Store> store;
     std::shared_ptr<reconcile::Registry> registry;
     std::shared_ptr<reconcile::Reconciler> reconciler;
+    std::shared_ptr<jobs::MigrationDesk> desk;
     std::shared_ptr<jobs::Engine> engine;
 
   private:

@@ -3,6 +3,7 @@
 
 #include "core/try.h"
 #include "daemon/jobs/kinds/kinds.h"
+#include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/migrate/move.h"
 
 namespace ballast::jobs {
@@ -10,7 +11,11 @@ namespace ballast::jobs {
 Task<Json> migrate_vm(RunPtr run) {
     BALLAST_CO_CHECK(co_await prepare_move(run));
     BALLAST_CO_TRY(const auto move, Move::open(run));
-    co_return co_await move->go();
+    LiveMoves& moves = run->services().migrations->moves();
+    moves.enter(run->id(), move);
+    auto outcome = co_await move->go();
+    moves.leave(run->id());
+    co_return outcome;
 }
 
 }  // namespace ballast::jobs

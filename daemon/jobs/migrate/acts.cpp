@@ -15,6 +15,13 @@ namespace ballast::jobs {
 using migration::MigrationAct;
 using migration::MigrationEventKind;
 
+namespace {
+
+/// What QEMU takes for "as fast as it goes", in the whole MiB/s that libvirt speaks.
+constexpr BytesPerSecond no_bandwidth_limit{8'796'093'022'207LL / 1'048'576 * 1'048'576};
+
+}  // namespace
+
 Task<> Move::perform(MigrationAct act) {
     switch (act) {
         case MigrationAct::check_pair:
@@ -31,6 +38,14 @@ Task<> Move::perform(MigrationAct act) {
             co_return co_await source_->migration().start_post_copy(vm_);
         case MigrationAct::pause_post_copy:
             co_return co_await source_->migration().pause_post_copy(vm_);
+        case MigrationAct::set_downtime:
+            co_return co_await set_downtime();
+        case MigrationAct::set_bandwidth:
+            co_return co_await source_->migration().set_bandwidth(
+                vm_, row()->terms.bandwidth.value_or(no_bandwidth_limit), false);
+        case MigrationAct::set_post_copy_bandwidth:
+            co_return co_await source_->migration().set_bandwidth(
+                vm_, row()->terms.post_copy_bandwidth.value_or(no_bandwidth_limit), true);
         case MigrationAct::abort_job:
             co_return co_await source_->migration().abort(vm_);
         case MigrationAct::ask_both_sides: {
@@ -39,7 +54,7 @@ Task<> Move::perform(MigrationAct act) {
             const bool undecided =
                 verdict.act == migration::OwnershipAct::ask_again || verdict.act == migration::OwnershipAct::conflict;
             if (undecided) BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
-            post({.kind = MigrationEventKind::judged, .detail = {}, .round = {}, .verdict = std::move(verdict)});
+            post({.kind = MigrationEventKind::judged, .verdict = std::move(verdict)});
             co_return Result<void>{};
         }
         case MigrationAct::adopt_target:
@@ -97,6 +112,20 @@ Task<> Move::stamp(bool on_target) {
     co_return co_await (on_target ? target_ : source_)->compute().stamp(vm_, stamp);
 }
 
+Task<> Move::set_downtime() {
+    return source_->migration().set_downtime_limit(vm_, migration::downtime_limit_of(*row(), memo(), limits_));
+}
+
+namespace {
+
+/// A push that may be switched later needs the stream opened for post-copy from its start.
+MigrationMode mode_for_libvirt(const Migration& migration) {
+    const bool prepared = migration.mode == MigrationMode::pre_copy && migration::can_switch(migration);
+    return prepared ? MigrationMode::hybrid : migration.mode;
+}
+
+}  // namespace
+
 Task<> Move::call_migrate(bool resume_post_copy) {
     const auto snapshot = run_->snapshot();
     const Host* target = snapshot->hosts.find(to_);
@@ -110,10 +139,10 @@ Task<> Move::call_migrate(bool resume_post_copy) {
                           call({.vm = vm_,
                                 .peer_uri = peer_uri_of(*target),
                                 .migration_uri = address.empty() ? "" : "tcp://" + address,
-                                .mode = migration->mode,
+                                .mode = mode_for_libvirt(*migration),
                                 .bandwidth = migration->terms.bandwidth,
                                 .post_copy_bandwidth = migration->terms.post_copy_bandwidth,
-                                .downtime_limit = migration->terms.max_downtime,
+                                .downtime_limit = migration::downtime_limit_of(*migration, memo(), limits_),
                                 .knobs = migration->knobs,
                                 .allow_unsafe = migration::disks_are_proven(checks),
                                 .resume_post_copy = resume_post_copy,
@@ -122,24 +151,48 @@ Task<> Move::call_migrate(bool resume_post_copy) {
     co_return Result<void>{};
 }
 
-/// Figures come from the hypervisor; where it has none any more, only what was seen is kept.
+namespace {
+
+/// The last round ends with the guest's stop: no iteration follows that would show it.
+void add_last_round(Migration& migration, const drivers::MigrationProgress& completed) {
+    const int last = migration.rounds.empty() ? 0 : migration.rounds.back().round;
+    if (completed.iteration <= last) return;
+    migration.rounds.push_back({.round = completed.iteration,
+                                .at = completed.elapsed,
+                                .sent = completed.sent,
+                                .remaining = Bytes(0),
+                                .throughput = completed.throughput,
+                                .dirty_pages_per_second = completed.dirty_pages_per_second});
+}
+
+void add_outcome(Migration& migration, const drivers::MigrationProgress& completed) {
+    if (completed.downtime) migration.downtime = completed.downtime;
+    migration.sent = completed.sent;
+    if (completed.post_copy_requests > 0) migration.post_copy_requests = completed.post_copy_requests;
+    add_last_round(migration, completed);
+}
+
+}  // namespace
+
+/// Figures come from the hypervisor; where it has none any more, only what was seen is kept. The total is what whoever
+/// asked has waited for the hypervisors: from the call to its return.
 Task<> Move::record_result() {
     const Result<void> stamped = co_await stamp(true);
     const auto completed = co_await target_->migration().completed(vm_);
-    BALLAST_CO_CHECK(
-        co_await run_->commit([id = run_->id(), completed](store::Transaction& transaction) -> Result<void> {
-            const Migration* found = transaction.snapshot().migrations.find(id);
-            if (found == nullptr) return fail(Code::internal, "migration {} is not in the store", id);
-            Migration migration = *found;
-            migration.total = migration.finished.value_or(transaction.now()) - migration.started;
-            if (completed && completed->status == drivers::MigrationStatus::completed) {
-                migration.total = completed->elapsed;
-                migration.downtime = completed->downtime;
-                migration.sent = completed->sent;
-            }
-            transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
-            return {};
-        }));
+    const Timestamp ended = call_returned_.value_or(run_->services().clock->now());
+    BALLAST_CO_CHECK(co_await run_->commit([id = run_->id(), completed, ended, switched = switched_,
+                                            throttle = throttle_](store::Transaction& transaction) -> Result<void> {
+        const Migration* found = transaction.snapshot().migrations.find(id);
+        if (found == nullptr) return fail(Code::internal, "migration {} is not in the store", id);
+        Migration migration = *found;
+        const auto since = [&](Timestamp begin) { return std::chrono::duration_cast<Milliseconds>(ended - begin); };
+        migration.total = since(migration.called.value_or(migration.started));
+        if (switched) migration.pull = since(*switched);
+        migration.throttle = std::max(migration.throttle, throttle);
+        if (completed && completed->status == drivers::MigrationStatus::completed) add_outcome(migration, *completed);
+        transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
+        return {};
+    }));
     co_return stamped;
 }
 

@@ -5,7 +5,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
 #include "core/try.h"
@@ -59,7 +61,8 @@ void CurveBoard::learn(const Migration& migration) {
 std::optional<CurveBoard::Subject> CurveBoard::find_subject(const VmId& vm) const {
     const auto snapshot = store_->snapshot();
     const Vm* row = snapshot->vms.find(vm);
-    if (row == nullptr || !row->managed || !row->host || row->state != VmState::running || row->job) return std::nullopt;
+    if (row == nullptr || !row->managed || !row->host || row->state != VmState::running || row->job)
+        return std::nullopt;
     const Host* owner = snapshot->hosts.find(*row->host);
     if (owner == nullptr || !owner->managed || !hosts_->reachable(owner->id)) return std::nullopt;
     return Subject{.vm = vm, .host = owner->id, .memory = row->balloon.count() > 0 ? row->balloon : row->spec.memory};

@@ -1,7 +1,8 @@
 #pragma once
-// The dirty-page curves of the VMs that are likely to move: measured in the background by libvirt's dirty-rate calculation, one VM per host
-// at a time, over several windows, and made sharper by the rounds of the VM's own migrations. In memory only (SAFETY.md 14): a curve that is
-// lost is measured again, and no migration waits for one. Never measures a VM that a job works on. Loop thread only.
+// The dirty-page curves of the VMs that are likely to move: measured in the background by libvirt's dirty-rate
+// calculation, one VM per host at a time, over several windows, and made sharper by the rounds of the VM's own
+// migrations. In memory only (SAFETY.md 14): a curve that is lost is measured again, and no migration waits for one.
+// Never measures a VM that a job works on. Loop thread only.
 
 #include <map>
 #include <memory>

@@ -1,7 +1,7 @@
 #pragma once
-// The migration desk: what jobs and API share about migrations beside their rows. It holds the lanes' queue, the dirty-page curves and the
-// moves that run in this daemon; it decides nothing itself (migration/ does) and persists nothing: after a restart it is rebuilt from the
-// jobs that the engine takes up. Loop thread only.
+// The migration desk: what jobs and API share about migrations beside their rows. It holds the lanes' queue, the
+// dirty-page curves and the moves that run in this daemon; it decides nothing itself (migration/ does) and persists
+// nothing: after a restart it is rebuilt from the jobs that the engine takes up. Loop thread only.
 
 #include <functional>
 #include <memory>

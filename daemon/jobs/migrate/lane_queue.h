@@ -1,7 +1,7 @@
 #pragma once
-// The migrations that wait for their lanes. Keeps who waits and asks migration/lanes.h, at every change, who may start; a move that may gets
-// its turn and keeps it until its row says that it runs (or its job ended). Nothing is persisted: after a restart the jobs that the engine
-// takes up queue again, by the time they were asked for. Loop thread only.
+// The migrations that wait for their lanes. Keeps who waits and asks migration/lanes.h, at every change, who may start;
+// a move that may gets its turn and keeps it until its row says that it runs (or its job ended). Nothing is persisted:
+// after a restart the jobs that the engine takes up queue again, by the time they were asked for. Loop thread only.
 
 #include <map>
 #include <memory>

@@ -1,6 +1,6 @@
 #pragma once
-// The moves that run in this daemon, for an operator's word to reach them: finish now, switch to post-copy now, resume, other limits. Whether
-// the word can be followed is the state machine's to say. Loop thread only.
+// The moves that run in this daemon, for an operator's word to reach them: finish now, switch to post-copy now, resume,
+// other limits. Whether the word can be followed is the state machine's to say. Loop thread only.
 
 #include <map>
 #include <memory>

@@ -21,9 +21,13 @@ class Move : public std::enable_shared_from_this<Move> {
 
     /// Until one definite owner is left. The job's result, or why the VM stayed where it was.
     Task<Json> go();
+    /// An operator's word: checked against the state machine now, followed in its turn. Errors: those of
+    /// migration::next.
+    [[nodiscard]] Result<void> ask(migration::MigrationEvent event);
 
   private:
-    explicit Move(RunPtr run) : run_(std::move(run)), wake_(run_->services().executor) {}
+    explicit Move(RunPtr run)
+        : run_(std::move(run)), wake_(run_->services().executor), look_(run_->services().executor) {}
 
     // mover.cpp: events in, persisted steps out
     void post(migration::MigrationEvent event);
@@ -31,6 +35,8 @@ class Move : public std::enable_shared_from_this<Move> {
     Task<> handle(migration::MigrationEvent event);
     Task<> persist(const migration::Step* step, std::string name);
     void notice_cancel();
+    void post_later(Milliseconds delay, migration::MigrationEventKind kind);
+    [[nodiscard]] Milliseconds since_call() const;
     [[nodiscard]] std::shared_ptr<const Migration> row() const;
     [[nodiscard]] migration::MigrationMemo memo() const;
     [[nodiscard]] Json result() const;
@@ -41,6 +47,7 @@ class Move : public std::enable_shared_from_this<Move> {
     Task<> check_pair();
     Task<> call_migrate(bool resume_post_copy);
     Task<> stamp(bool on_target);
+    Task<> set_downtime();
     Task<> record_result();
     Task<> restart_from_disk();
     Task<> alert_operator();
@@ -48,7 +55,11 @@ class Move : public std::enable_shared_from_this<Move> {
     // watch.cpp: libvirt's job as events
     boost::asio::awaitable<void> call(drivers::MigrationRequest request);
     boost::asio::awaitable<void> watch();
-    Task<> watch_once(int* round, bool* limits_set);
+    Task<> watch_once();
+    void look_at_push(const drivers::MigrationProgress& progress);
+    void look_at_pull(const drivers::MigrationProgress& progress);
+    void steer(const drivers::MigrationProgress& progress, const std::optional<MigrationRound>& ended);
+    [[nodiscard]] migration::PushSample sample_of(const drivers::MigrationProgress& progress) const;
     void report(const drivers::MigrationProgress& progress);
     [[nodiscard]] bool is_on_the_way() const;
 
@@ -59,6 +70,8 @@ class Move : public std::enable_shared_from_this<Move> {
 
     RunPtr run_;
     Signal wake_;
+    Signal look_;  ///< the hypervisor said that something changed: look before the next regular time
+    migration::Limits limits_;
     VmId vm_;
     HostId from_;
     HostId to_;
@@ -70,10 +83,16 @@ class Move : public std::enable_shared_from_this<Move> {
     bool cancel_noticed_ = false;
     std::optional<Error> call_error_;
     std::string last_reason_;
+    int iteration_ = 0;  ///< QEMU's, as last seen: each bitmap sync begins a new one
+    int throttle_ = 0;   ///< the highest seen
+    std::optional<Timestamp> call_returned_;
+    std::optional<Timestamp> switched_;
+    Bytes pull_left_;  ///< at the last progress of the pull phase
+    std::optional<Timestamp> pull_moved_;
 };
 
-/// Preflight, lane, claim, migration row: all that must be true before anything is done. Errors name what stands in the
-/// way and the way out.
+/// Preflight, forecast, choice, lane, claim, migration row: all that must be true before anything is done. Errors name
+/// what stands in the way and the way out.
 Task<> prepare_move(RunPtr run);
 
 /// The checks of one move on the inventory as it is now.

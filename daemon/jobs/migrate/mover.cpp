@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/describe/enum_to_string.hpp>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
@@ -8,12 +10,7 @@
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
 #include "daemon/jobs/migrate/move.h"
-
-namespace ballast {
-
-BALLAST_INSTANTIATE_JSON(migration::MigrationMemo)
-
-}  // namespace ballast
+#include "migration/forecast.h"
 
 namespace ballast::jobs {
 namespace {
@@ -46,10 +43,19 @@ Result<void> change_owner(store::Transaction& transaction, const VmId& id, const
     return {};
 }
 
+bool holds_act(const Step& step, MigrationAct act) {
+    return std::ranges::find(step.acts, act) != step.acts.end();
+}
+
 Result<void> put_step(store::Transaction& transaction, const JobId& job, Step step) {
     BALLAST_CHECK(keep_memo(transaction, job, to_json_text(step.memo)));
-    if (std::ranges::find(step.acts, MigrationAct::adopt_target) != step.acts.end())
+    if (holds_act(step, MigrationAct::adopt_target))
         BALLAST_CHECK(change_owner(transaction, step.migration.vm, step.migration.to));
+    if (holds_act(step, MigrationAct::call_migrate)) step.migration.called = transaction.now();
+    const bool sends =
+        step.migration.phase == MigrationPhase::push || step.migration.phase == MigrationPhase::stop_and_copy;
+    if (sends && step.migration.called && !step.migration.setup)
+        step.migration.setup = std::chrono::duration_cast<Milliseconds>(transaction.now() - *step.migration.called);
     const bool ended = migration::has_ended(step.migration.phase);
     if (ended && !step.migration.finished) step.migration.finished = transaction.now();
     const std::string phase = boost::describe::enum_to_string(step.migration.phase, "unknown");
@@ -72,6 +78,11 @@ Result<std::shared_ptr<Move>> Move::open(RunPtr run) {
     move->target_ = run->services().hosts->find(row->to);
     if (!move->source_ || !move->target_)
         return fail(Code::not_found, "a host of migration {} is gone from the inventory", run->id());
+    const auto forecast = parse_as<migration::Forecast>(row->forecast.text, "forecast");
+    if (forecast && forecast->choice) {
+        move->limits_.hybrid_rounds = forecast->choice->hybrid_rounds;
+        move->limits_.switch_cost = forecast->input.past.switch_over.likely;
+    }
     return move;
 }
 
@@ -90,7 +101,31 @@ void Move::post(MigrationEvent event) {
 }
 
 void Move::post(MigrationEventKind kind, std::string detail) {
-    post(MigrationEvent{.kind = kind, .detail = std::move(detail), .round = {}, .verdict = {}});
+    post(MigrationEvent{.kind = kind, .detail = std::move(detail)});
+}
+
+Milliseconds Move::since_call() const {
+    const auto migration = row();
+    const Timestamp from = migration->called.value_or(migration->started);
+    return std::chrono::duration_cast<Milliseconds>(run_->services().clock->now() - from);
+}
+
+Result<void> Move::ask(MigrationEvent event) {
+    event.at = since_call();
+    BALLAST_TRY(const Step would_be, migration::next(*row(), memo(), event, limits_));
+    static_cast<void>(would_be);
+    post(std::move(event));
+    return {};
+}
+
+void Move::post_later(Milliseconds delay, MigrationEventKind kind) {
+    boost::asio::co_spawn(
+        run_->services().executor,
+        [self = shared_from_this(), delay, kind]() -> boost::asio::awaitable<void> {
+            static_cast<void>(co_await self->run_->sleep(delay));
+            self->post(kind);
+        },
+        boost::asio::detached);
 }
 
 /// A cancel that was asked for becomes one event; the machine says whether it is still possible.
@@ -121,7 +156,7 @@ Task<Json> Move::go() {
 Task<> Move::handle(MigrationEvent event) {
     const auto now = row();
     const MigrationMemo then = memo();
-    BALLAST_CO_TRY(const Step step, migration::next(*now, then, event));
+    BALLAST_CO_TRY(const Step step, migration::next(*now, then, event, limits_));
     const bool changed = step.migration != *now || step.memo != then || !journal_name(step.acts).empty();
     const std::string name = journal_name(step.acts);
     last_reason_ = step.migration.phase_reason;
@@ -132,6 +167,7 @@ Task<> Move::handle(MigrationEvent event) {
         if (!performed && outcome) outcome = performed;
     }
     if (!name.empty()) BALLAST_CO_CHECK(co_await run_->done(name));
+    if (step.due_in) post_later(*step.due_in, MigrationEventKind::recovery_due);
     co_return outcome;
 }
 
@@ -153,6 +189,7 @@ Json Move::result() const {
     if (migration->downtime) result["downtime_ms"] = migration->downtime->count();
     if (migration->sent) result["sent_bytes"] = migration->sent->count();
     result["rounds"] = migration->rounds.size();
+    result["reason"] = migration->reason;
     return result;
 }
 

@@ -21,8 +21,9 @@ int percent_of(const MigrationProgress& progress) {
     return static_cast<int>(std::clamp((1.0 - progress.remaining / progress.total) * 90.0, 0.0, 90.0));
 }
 
-MigrationRound round_of(const MigrationProgress& progress) {
-    return {.round = progress.iteration,
+/// The round that ended when QEMU's iteration `progress.iteration` began.
+MigrationRound round_before(const MigrationProgress& progress) {
+    return {.round = progress.iteration - 1,
             .at = progress.elapsed,
             .sent = progress.sent,
             .remaining = progress.remaining,
@@ -55,6 +56,7 @@ boost::asio::awaitable<void> Move::call(drivers::MigrationRequest request) {
     const auto self = shared_from_this();
     const Result<void> outcome = co_await source_->migration().migrate(std::move(request));
     calling_ = false;
+    call_returned_ = run_->services().clock->now();
     if (!outcome) call_error_ = outcome.error();
     post(MigrationEventKind::call_returned, outcome ? "the call returned" : outcome.error().chain());
 }
@@ -65,54 +67,108 @@ bool Move::is_on_the_way() const {
     return phase == setup || phase == push || phase == stop_and_copy || phase == pull;
 }
 
+migration::PushSample Move::sample_of(const MigrationProgress& progress) const {
+    return {.elapsed = since_call(),
+            .remaining = progress.remaining,
+            .total = progress.total,
+            .throughput = progress.throughput,
+            .dirty_pages_per_second = progress.dirty_pages_per_second,
+            .page_size = progress.page_size,
+            .round = progress.iteration,
+            .round_ended = progress.iteration > std::max(1, iteration_),
+            .throttle = progress.throttle,
+            .disk_remaining = progress.disk_remaining,
+            .downtime_limit = migration::downtime_limit_of(*row(), memo(), limits_)};
+}
+
 void Move::report(const MigrationProgress& progress) {
-    const Json data{{"phase", boost::describe::enum_to_string(row()->phase, "")},
-                    {"round", progress.iteration},
-                    {"elapsed_ms", progress.elapsed.count()},
-                    {"sent_bytes", progress.sent.count()},
-                    {"remaining_bytes", progress.remaining.count()},
-                    {"total_bytes", progress.total.count()},
-                    {"throughput_bytes_per_second", progress.throughput.count()},
-                    {"dirty_pages_per_second", progress.dirty_pages_per_second}};
+    const auto migration = row();
+    Json data{{"phase", boost::describe::enum_to_string(migration->phase, "")},
+              {"mode", boost::describe::enum_to_string(migration->mode, "")},
+              {"round", progress.iteration},
+              {"elapsed_ms", progress.elapsed.count()},
+              {"sent_bytes", progress.sent.count()},
+              {"remaining_bytes", progress.remaining.count()},
+              {"total_bytes", progress.total.count()},
+              {"throughput_bytes_per_second", progress.throughput.count()},
+              {"dirty_pages_per_second", progress.dirty_pages_per_second},
+              {"throttle_percent", progress.throttle}};
+    const auto end = migration::forecast_end(*migration, sample_of(progress));
+    data["converges"] = end.converges;
+    if (end.left) data["left_ms"] = end.left->count();
     const std::string text = fmt::format("round {}: {} sent, {} left, {}", progress.iteration, progress.sent,
                                          progress.remaining, progress.throughput);
     run_->report(percent_of(progress), text, &data);
 }
 
-/// One look at the job. `round` and `limits_set` belong to the watching coroutine's frame, which outlives this call.
-Task<> Move::watch_once(int* round, bool* limits_set) {
+/// At most one thing at a time, and only within the terms: migration/steer.h decides.
+void Move::steer(const MigrationProgress& progress, const std::optional<MigrationRound>& ended) {
+    Migration migration = *row();
+    if (migration.phase != MigrationPhase::push) return;
+    if (ended) migration.rounds.push_back(*ended);
+    auto steering = migration::steer(migration, sample_of(progress), migration::can_switch(migration),
+                                     run_->services().clock->now(), {.switch_cost = limits_.switch_cost});
+    if (steering.act == migration::SteeringAct::none) return;
+    post({.kind = MigrationEventKind::steered,
+          .detail = steering.reason,
+          .steering = std::move(steering),
+          .at = since_call()});
+}
+
+void Move::look_at_push(const MigrationProgress& progress) {
+    throttle_ = std::max(throttle_, progress.throttle);
+    std::optional<MigrationRound> ended;
+    if (progress.iteration > std::max(1, iteration_)) ended = round_before(progress);
+    if (row()->phase == MigrationPhase::setup) post(MigrationEventKind::job_active);
+    if (ended) post({.kind = MigrationEventKind::round_ended, .round = ended});
+    steer(progress, ended);
+    iteration_ = std::max(iteration_, progress.iteration);
+}
+
+/// A pull that moves nothing, without an error, is paused so that it can be resumed: TCP alone would wait for minutes.
+void Move::look_at_pull(const MigrationProgress& progress) {
+    const Timestamp now = run_->services().clock->now();
+    if (!switched_) switched_ = now;
+    if (!pull_moved_ || progress.remaining != pull_left_) {
+        pull_left_ = progress.remaining;
+        pull_moved_ = now;
+        return;
+    }
+    if (now - *pull_moved_ < run_->services().settings.pull_stall) return;
+    pull_moved_.reset();
+    post(MigrationEventKind::stalled, fmt::format("nothing was pulled for {}, {} are left",
+                                                  to_string(run_->services().settings.pull_stall), progress.remaining));
+}
+
+/// One look at the job.
+Task<> Move::watch_once() {
     BALLAST_CO_TRY(const MigrationProgress progress, co_await source_->migration().progress(vm_));
     if (!is_on_the_way()) co_return Result<void>{};
     const MigrationEventKind kind = event_of(progress.status);
     if (kind == MigrationEventKind::job_lost && calling_)
         co_return Result<void>{};  // not begun yet, or its end is on the way
-    if (kind != MigrationEventKind::job_active) {
+    if (kind == MigrationEventKind::job_active || kind == MigrationEventKind::switched) report(progress);
+    if (kind == MigrationEventKind::job_active)
+        look_at_push(progress);
+    else if (kind != MigrationEventKind::job_setup)
         post(kind);
-        co_return Result<void>{};
-    }
-    report(progress);
-    if (!*limits_set) {
-        const Result<void> set = co_await source_->migration().set_downtime_limit(vm_, row()->terms.max_downtime);
-        *limits_set = set.has_value();
-    }
-    const bool new_round = progress.iteration > *round;
-    *round = std::max(*round, progress.iteration);
-    if (new_round)
-        post({.kind = MigrationEventKind::round_ended, .detail = {}, .round = round_of(progress), .verdict = {}});
-    else if (row()->phase == MigrationPhase::setup)
-        post(MigrationEventKind::job_active);
+    if (kind == MigrationEventKind::switched) look_at_pull(progress);
     co_return Result<void>{};
 }
 
+/// Four times a second, and whenever the hypervisor says that a round, the job or the domain's state has changed.
 boost::asio::awaitable<void> Move::watch() {
     const auto self = shared_from_this();
-    int round = row()->rounds.empty() ? 0 : row()->rounds.back().round;
-    bool limits_set = false;
+    const auto hints = run_->services().hosts->subscribe([weak = weak_from_this()](const drivers::DriverEvent& event) {
+        const auto move = weak.lock();
+        if (move && event.vm == move->vm_ && event.host == move->from_) move->look_.notify();
+    });
+    const auto rounds = row()->rounds;
+    iteration_ = rounds.empty() ? 0 : rounds.back().round + 1;
     while (is_on_the_way()) {
-        const Result<void> seen = co_await watch_once(&round, &limits_set);
+        const Result<void> seen = co_await watch_once();
         if (!seen && !calling_ && is_on_the_way()) post(MigrationEventKind::job_lost, seen.error().message());
-        const Result<void> slept = co_await run_->sleep(run_->services().settings.progress_interval);
-        if (!slept) break;
+        co_await look_.wait(run_->services().settings.progress_interval);
     }
     watching_ = false;
 }
