@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/try.h"
 #include "daemon/config/keys.h"
+#include "daemon/config/labels.h"
 
 namespace ballast::config {
 namespace {
@@ -63,10 +64,40 @@ Result<void> assign(Config& config, const Key& key, const Raw& raw, const std::s
     return fail(Code::invalid_argument, "{}: {}: {}", where, key.path(), outcome.error().message());
 }
 
+/// One [[migration.label]] table.
+Result<MigrationLabel> read_label(const toml::table& table, std::string_view name) {
+    MigrationLabel label;
+    for (const auto& [key, node] : table) {
+        const std::string where = fmt::format("{}:{}", name, key.source().begin.line);
+        const auto outcome = set_label_field(label, key.str(), raw_of(node));
+        if (!outcome) return fail(Code::invalid_argument, "{}: {}", where, outcome.error().message());
+    }
+    if (label.key.empty() || label.value.empty())
+        return fail(Code::invalid_argument, "{}:{}: [[migration.label]] needs `key` and `value` of the label it is for",
+                    name, table.source().begin.line);
+    return label;
+}
+
+Result<void> read_labels(Config& config, const toml::node& node, std::string_view name) {
+    const auto* tables = node.as_array();
+    if (tables == nullptr || !tables->is_homogeneous<toml::table>())
+        return fail(Code::invalid_argument, "{}:{}: write [[migration.label]] on a line of its own for each label",
+                    name, node.source().begin.line);
+    for (const auto& table : *tables) {
+        BALLAST_TRY(auto label, read_label(*table.as_table(), name));
+        config.migration.labels.push_back(std::move(label));
+    }
+    return {};
+}
+
 Result<void> read_section(Config& config, const std::string& section, const toml::table& table, std::string_view name) {
     for (const auto& [key_text, node] : table) {
         const std::string path = fmt::format("{}.{}", section, key_text.str());
         const std::string where = fmt::format("{}:{}", name, key_text.source().begin.line);
+        if (path == "migration.label") {
+            BALLAST_CHECK(read_labels(config, node, name));
+            continue;
+        }
         const Key* key = find_key(path);
         if (key == nullptr) return fail(Code::invalid_argument, "{}: {}", where, unknown_key(path));
         BALLAST_CHECK(assign(config, *key, raw_of(node), where));

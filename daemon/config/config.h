@@ -16,6 +16,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "core/error.h"
+#include "core/migration.h"
 #include "core/units.h"
 
 namespace ballast::config {
@@ -25,6 +26,18 @@ BOOST_DESCRIBE_ENUM(LogLevel, trace, debug, info, warning, error)
 
 enum class LogFormat : std::uint8_t { text, json };
 BOOST_DESCRIBE_ENUM(LogFormat, text, json)
+
+/// `on_request`: only where post-copy or hybrid is asked for by name.
+enum class PostCopy : std::uint8_t { on_request, allowed, forbidden };
+BOOST_DESCRIBE_ENUM(PostCopy, on_request, allowed, forbidden)
+
+/// A policy for every VM that carries the label.
+struct MigrationLabel {
+    std::string key;
+    std::string value;
+    MigrationPolicy policy;
+    friend bool operator==(const MigrationLabel&, const MigrationLabel&) = default;
+};
 
 struct ServerConfig {
     std::string listen = "127.0.0.1";
@@ -78,6 +91,25 @@ struct JobsConfig {
 };
 BOOST_DESCRIBE_STRUCT(JobsConfig, (), (concurrency, migrations_out_per_host, migrations_in_per_host, stop_timeout))
 
+/// What a move of a VM may cost where neither the request nor the VM nor its label says so, and the lanes. 0: no limit.
+struct MigrationConfig {
+    Milliseconds max_downtime{300};
+    Milliseconds max_total{0};
+    PostCopy post_copy = PostCopy::on_request;
+    BytesPerSecond bandwidth;
+    BytesPerSecond post_copy_bandwidth;
+    int max_throttle = 90;
+    int priority = 0;
+    int per_link = 1;
+    int cluster = 64;
+    Milliseconds curve_age{600'000};
+    std::vector<MigrationLabel> labels;  ///< [[migration.label]]: of several that fit, the first decides field by field
+    friend bool operator==(const MigrationConfig&, const MigrationConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(MigrationConfig, (),
+                      (max_downtime, max_total, post_copy, bandwidth, post_copy_bandwidth, max_throttle, priority,
+                       per_link, cluster, curve_age))
+
 struct LogConfig {
     LogLevel level = LogLevel::info;
     LogFormat format = LogFormat::text;
@@ -106,11 +138,12 @@ struct Config {
     ClusterConfig cluster;
     HostsConfig hosts;
     JobsConfig jobs;
+    MigrationConfig migration;
     LogConfig log;
     LimitsConfig limits;
     friend bool operator==(const Config&, const Config&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, log, limits))
+BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, log, limits))
 
 /// Read when no file is named, and only then may it be absent.
 inline constexpr const char* default_path = "/etc/ballast/ballastd.toml";

@@ -19,6 +19,7 @@ constexpr Milliseconds one_second{1'000};
 constexpr Milliseconds one_minute{60'000};
 constexpr Milliseconds one_hour{3'600'000};
 constexpr Milliseconds one_day{86'400'000};
+constexpr Milliseconds longest_downtime{2'000'000};  // QEMU's own limit
 constexpr std::int64_t billion = 1'000'000'000;
 
 template <class E>
@@ -66,6 +67,14 @@ class Section {
             fmt::format("a size from {} to {}", size_text(bounds.least), size_text(bounds.most)), member,
             [bounds](const Raw& raw) { return read_size(raw, bounds); },
             [](Bytes value) { return quoted(size_text(value)); });
+    }
+
+    Section& rate(std::string name, BytesPerSecond S::* member, Bounds<Bytes> bounds, std::string doc) {
+        return add(
+            std::move(name), std::move(doc),
+            fmt::format("a size per second from {} to {}", size_text(bounds.least), size_text(bounds.most)), member,
+            [bounds](const Raw& raw) { return read_rate(raw, bounds); },
+            [](BytesPerSecond value) { return quoted(size_text(Bytes(value.count()))); });
     }
 
     template <class Duration>
@@ -181,6 +190,31 @@ void add_jobs(std::vector<Key>& table) {
             "How long a stop waits for calls that are under way. Jobs are journalled: they go on after the start.");
 }
 
+void add_migration(std::vector<Key>& table) {
+    using S = MigrationConfig;
+    const Milliseconds none{0};
+    Section<S>(table, "migration", &Config::migration)
+        .duration("max_downtime", &S::max_downtime, {Milliseconds(1), longest_downtime},
+                  "Longest pause of a guest; QEMU's own limit is set from it.")
+        .duration("max_total", &S::max_total, {none, 30 * one_day},
+                  "Longest migration, from its start: one that is forecast to take longer is refused. 0s: any.")
+        .word("post_copy", &S::post_copy,
+              "Whether migrations may switch to post-copy; on_request: only where it is asked for by name. While "
+              "memory is pulled, a failure of either host, or of the link for good, loses the VM's running state.")
+        .rate("bandwidth", &S::bandwidth, {Bytes(0), gibibytes(1024)},
+              "Cap of each migration before a switch. 0: none.")
+        .rate("post_copy_bandwidth", &S::post_copy_bandwidth, {Bytes(0), gibibytes(1024)},
+              "Cap of each migration after a switch to post-copy. 0: none.")
+        .number("max_throttle", &S::max_throttle, {0, 99},
+                "Per cent of a guest's vCPU time that auto-converge may take. 0: it is never used.")
+        .number("priority", &S::priority, {-100, 100}, "Place in the queue; higher goes first.")
+        .number("per_link", &S::per_link, {1, 8},
+                "Migrations that share one link in one direction. One after the other ends sooner on average.")
+        .number("cluster", &S::cluster, {1, 1024}, "Migrations in the whole cluster at once.")
+        .duration("curve_age", &S::curve_age, {10 * one_second, one_day},
+                  "A dirty-page curve older than this is measured again where it is wanted.");
+}
+
 void add_log(std::vector<Key>& table) {
     using S = LogConfig;
     Section<S>(table, "log", &Config::log)
@@ -212,6 +246,7 @@ std::vector<Key> make_keys() {
     add_cluster(table);
     add_hosts(table);
     add_jobs(table);
+    add_migration(table);
     add_log(table);
     add_limits(table);
     return table;
@@ -232,6 +267,9 @@ const std::vector<SectionDoc>& sections() {
         {"cluster", "What the cluster is called and where its volumes go."},
         {"hosts", "How hosts are watched and how long they may take."},
         {"jobs", "How much is done at once."},
+        {"migration",
+         "What a live migration may cost where neither the request, nor the VM, nor a label says so. Policies for all "
+         "VMs with a label follow as [[migration.label]] tables."},
         {"log", "What is logged, how and where."},
         {"limits", "What a client may ask for."},
     };

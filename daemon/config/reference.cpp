@@ -8,6 +8,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/config/keys.h"
+#include "daemon/config/labels.h"
 
 namespace ballast::config {
 namespace {
@@ -24,6 +25,7 @@ std::string write_toml(const Config& config, std::string_view mark) {
         for (const auto& key : keys())
             if (key.section == section.name)
                 out += fmt::format("# {} ({})\n{}{} = {}\n", key.doc, key.takes, mark, key.name, key.show(config));
+        if (section.name == "migration") out += mark.empty() ? render_labels(config.migration) : sample_label();
     }
     return out;
 }
@@ -69,6 +71,10 @@ std::string manual_page() {
                 out += fmt::format(".TP\n.B {}\n{} Takes {}. Default: {}. Environment: {}.\n", roff(key.name),
                                    roff(key.doc), roff(key.takes), roff(key.show(defaults)), key.variable());
     }
+    out += fmt::format(
+        ".SH [[migration.label]]\nA policy for every VM that carries the label; of several that fit, the "
+        "first decides, key by key. Keys: {}.\n",
+        roff(label_keys_text()));
     return out + ".SH SEE ALSO\n.BR ballastd (8),\n.BR ballast (1)\n";
 }
 

@@ -115,6 +115,11 @@ Result<Bytes> read_size(const Raw& raw, Bounds<Bytes> bounds) {
     return *size;
 }
 
+Result<BytesPerSecond> read_rate(const Raw& raw, Bounds<Bytes> bounds) {
+    BALLAST_TRY(const auto size, read_size(raw, bounds));
+    return BytesPerSecond(size.count());
+}
+
 Result<Milliseconds> read_duration(const Raw& raw, Bounds<Milliseconds> bounds) {
     const auto* text = any_text(raw);
     const auto parsed = text != nullptr ? parse_duration(*text) : fail(Code::invalid_argument, "no unit");

@@ -39,6 +39,8 @@ struct Bounds {
 [[nodiscard]] Result<std::string> read_text(const Raw& raw);
 [[nodiscard]] Result<std::vector<std::string>> read_texts(const Raw& raw);
 [[nodiscard]] Result<Bytes> read_size(const Raw& raw, Bounds<Bytes> bounds);
+/// The same size, per second.
+[[nodiscard]] Result<BytesPerSecond> read_rate(const Raw& raw, Bounds<Bytes> bounds);
 [[nodiscard]] Result<Milliseconds> read_duration(const Raw& raw, Bounds<Milliseconds> bounds);
 /// The word itself, if it is one of `words`.
 [[nodiscard]] Result<std::string> read_word(const Raw& raw, const std::vector<std::string>& words);

@@ -204,5 +204,45 @@ TEST(ConfigLoad, UploadsWaitBesideTheDatabaseUnlessAFolderIsNamed) {
     EXPECT_EQ(uploads_folder(config), "/srv/uploads");
 }
 
+TEST(ConfigLoad, APolicyForALabelIsATableOfItsOwn) {
+    const auto config = parse(R"(
+[migration]
+max_downtime = "500ms"
+post_copy = "allowed"
+bandwidth = "100M"
+[[migration.label]]
+key = "tier"
+value = "database"
+max_downtime = "50ms"
+post_copy = false
+[[migration.label]]
+key = "team"
+value = "a"
+priority = 7
+)",
+                              file);
+    ASSERT_TRUE(config) << error_of(config);
+    EXPECT_EQ(config->migration.max_downtime, Milliseconds(500));
+    EXPECT_EQ(config->migration.post_copy, PostCopy::allowed);
+    EXPECT_EQ(config->migration.bandwidth, BytesPerSecond(100 * 1024 * 1024));
+    ASSERT_EQ(config->migration.labels.size(), 2U);
+    EXPECT_EQ(config->migration.labels[0].value, "database");
+    EXPECT_EQ(config->migration.labels[0].policy.max_downtime, Milliseconds(50));
+    EXPECT_EQ(config->migration.labels[0].policy.post_copy, false);
+    EXPECT_EQ(config->migration.labels[0].policy.priority, std::nullopt);
+    EXPECT_EQ(config->migration.labels[1].policy.priority, 7);
+}
+
+TEST(ConfigLoad, APolicyForALabelIsReadAsStrictlyAsASection) {
+    EXPECT_THAT(error_in("[[migration.label]]\nkey = \"a\"\nvalue = \"b\"\nmax_downtim = \"1s\"\n"),
+                AllOf(HasSubstr("ballastd.toml:4"), HasSubstr("did you mean 'migration.label.max_downtime'?")));
+    EXPECT_THAT(error_in("[[migration.label]]\nkey = \"a\"\nvalue = \"b\"\nmax_downtime = \"0s\"\n"),
+                HasSubstr("migration.label.max_downtime: \"0s\" is out of range"));
+    EXPECT_THAT(error_in("[[migration.label]]\npost_copy = true\n"), HasSubstr("needs `key` and `value`"));
+    EXPECT_THAT(error_in("[migration]\nlabel = \"tier\"\n"), HasSubstr("write [[migration.label]]"));
+    EXPECT_THAT(error_in("[migration]\nmax_downtime = \"0s\"\n"), HasSubstr("migration.max_downtime"));
+    EXPECT_THAT(error_in("[migration]\nmax_throttle = 100\n"), HasSubstr("out of range (0 to 99)"));
+}
+
 }  // namespace
 }  // namespace ballast::config

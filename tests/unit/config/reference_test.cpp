@@ -75,6 +75,17 @@ TEST(ConfigReference, WhatIsRenderedIsReadBackTheSame) {
     config.log.level = LogLevel::error;
     config.limits.upload = gibibytes(5);
     config.store.job_retention = std::chrono::hours(5);
+    config.migration.bandwidth = BytesPerSecond(100 * 1024 * 1024);
+    config.migration.labels.resize(2);
+    config.migration.labels[0].key = "tier";
+    config.migration.labels[0].value = "db";
+    config.migration.labels[0].policy.max_downtime = Milliseconds(50);
+    config.migration.labels[0].policy.post_copy = false;
+    config.migration.labels[0].policy.bandwidth = BytesPerSecond(1'000'000);
+    config.migration.labels[1].key = "team";
+    config.migration.labels[1].value = "a";
+    config.migration.labels[1].policy.max_total = Milliseconds(60'000);
+    config.migration.labels[1].policy.max_throttle = 0;
     const auto again = parse(render(config), "rendered");
     ASSERT_TRUE(again) << again.error().message();
     EXPECT_EQ(*again, config);
