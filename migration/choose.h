@@ -15,8 +15,8 @@
 namespace ballast::migration {
 
 /// Errors: failed_precondition where `auto` finds no mode within the policy; it names the forecast, the limit and the
-/// way out. An explicit mode is never refused here but for post-copy that the policy or the pair forbids, and a
-/// deadline that cannot be met.
+/// way out. An explicit mode is refused here only where it needs post-copy and the policy or the pair forbids it; what
+/// else it breaks is a warning.
 [[nodiscard]] Result<Choice> choose(const ForecastInput& input, const std::vector<ModeForecast>& modes,
                                     ModeChoice requested);
 

@@ -101,6 +101,10 @@ BOOST_DESCRIBE_STRUCT(Forecast, (), (modes, requested, choice, refusal, input, m
                                       const HostId& to, Bytes in_use, Timestamp now,
                                       const std::optional<JobId>& self = {});
 
+/// The downtime limit that QEMU is given: max_downtime less the switch-over that QEMU does not count, but at least
+/// half.
+[[nodiscard]] Milliseconds downtime_limit_of(const ForecastInput& input);
+
 /// The four modes, one after the other.
 [[nodiscard]] std::vector<ModeForecast> forecast_modes(const ForecastInput& input);
 [[nodiscard]] ModeForecast forecast_mode(const ForecastInput& input, MigrationMode mode);

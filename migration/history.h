@@ -31,13 +31,19 @@ struct PairHistory {
     std::optional<RateRange> bandwidth;  ///< EWMA of what uncapped migrations got; nothing: none ran
     TimeRange setup;                     ///< from the call to the first byte: target start-up, connection
     TimeRange switch_over;               ///< the downtime that is not the last dirty set: device state, resume
+    TimeRange switch_to_pull;            ///< the downtime of a switch to post-copy
     TimeRange finish;                    ///< from the last byte to the end: hand-over, clean-up
     Calibration total;
     Calibration downtime;
     Calibration bytes;
     friend bool operator==(const PairHistory&, const PairHistory&) = default;
 };
-BOOST_DESCRIBE_STRUCT(PairHistory, (), (samples, bandwidth, setup, switch_over, finish, total, downtime, bytes))
+BOOST_DESCRIBE_STRUCT(PairHistory, (),
+                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, downtime, bytes))
+
+/// How long a finished migration took, as its user saw it: from the call to the end, target start-up included. Nothing
+/// where it did not succeed.
+[[nodiscard]] std::optional<Milliseconds> wall_time(const Migration& migration);
 
 class PairHistories {
   public:

@@ -1,0 +1,61 @@
+// What the inventory knows about the move of a running VM.
+#include <algorithm>
+
+#include "migration/forecast.h"
+
+namespace ballast::migration {
+namespace {
+
+/// What the first round of the VM's last migration sent: every page that was not zero then.
+Bytes sent_last_time(const Snapshot& snapshot, const VmId& vm) {
+    const Migration* last = nullptr;
+    snapshot.migrations.for_each([&](const Migration& row) {
+        if (row.vm != vm || row.phase != MigrationPhase::succeeded || !row.sent || !row.finished) return;
+        if (last == nullptr || *row.finished > *last->finished) last = &row;
+    });
+    if (last == nullptr) return {};
+    const auto end_of_first = std::ranges::find_if(last->rounds, [](const auto& round) { return round.round == 2; });
+    if (end_of_first != last->rounds.end()) return end_of_first->sent;
+    const bool one_copy = last->mode == MigrationMode::stop_and_copy || last->mode == MigrationMode::post_copy;
+    return one_copy ? *last->sent : Bytes(0);
+}
+
+/// Pages stay where they are used: what went over last time is there still, and what the guest uses now may be more.
+Bytes content_of(Bytes in_use, Bytes last, Bytes memory) {
+    const Bytes content = in_use.count() <= 0 ? last
+                          : last.count() <= 0 ? in_use
+                                              : std::clamp(in_use, last, last + last / 2);
+    return std::min(content, memory);
+}
+
+/// Why QEMU on the target may not pull pages; empty: it may, or nobody knows.
+std::string obstacle_to_post_copy(const Snapshot& snapshot, const HostId& from, const HostId& to) {
+    if (const HostPair* pair = find_pair(snapshot, from, to)) {
+        for (const PairCheck& check : pair->checks) {
+            if (check.name != "userfaultfd") continue;
+            if (check.verdict == CheckVerdict::refused) return check.detail;
+            if (check.verdict == CheckVerdict::ok) return {};
+        }
+    }
+    const Host* host = snapshot.hosts.find(to);
+    if (host == nullptr || host->facts.userfaultfd_likely) return {};
+    return fmt::format("QEMU on {} may not use userfaultfd", host->name);
+}
+
+}  // namespace
+
+ForecastInput input_for(const Snapshot& snapshot, const PairHistories& histories, const Vm& vm, const HostId& to,
+                        Bytes in_use, Timestamp now, const std::optional<JobId>& self) {
+    ForecastInput input;
+    input.from = vm.host.value_or(HostId());
+    input.to = to;
+    input.memory = vm.balloon.count() > 0 ? vm.balloon : vm.spec.memory;
+    input.content = content_of(in_use, sent_last_time(snapshot, vm.id), input.memory);
+    input.link = estimate_link(snapshot, histories, input.from, to, self);
+    input.past = histories.of(input.from, to);
+    input.no_post_copy = obstacle_to_post_copy(snapshot, input.from, to);
+    input.now = now;
+    return input;
+}
+
+}  // namespace ballast::migration

@@ -1,0 +1,72 @@
+#include "migration/forecast_model.h"
+
+#include <algorithm>
+
+namespace ballast::migration::model {
+namespace {
+
+/// QEMU's rate limiter works in slices of 100 ms and looks about twice a slice: no round is shorter.
+constexpr double shortest_round_s = 0.05;
+constexpr double throttle_period_s = 1;
+constexpr double dirty_share = 0.5;
+constexpr int most_rounds = 4000;
+
+/// Counts as QEMU does between two looks at the throttle.
+class ThrottleState {
+  public:
+    explicit ThrottleState(const Throttle& rule) : rule_(rule) {}
+
+    void round_ended(double seconds, double sent, double dirtied) {
+        seconds_ += seconds;
+        sent_ += sent;
+        dirtied_ += dirtied;
+        if (seconds_ <= throttle_period_s) return;
+        if (rule_.on && dirtied_ > dirty_share * sent_ && ++high_ >= 2) {
+            high_ = 0;
+            now_ = std::min(now_ > 0 ? now_ + rule_.increment : rule_.initial, rule_.most);
+        }
+        seconds_ = sent_ = dirtied_ = 0;
+    }
+    [[nodiscard]] double now() const { return now_; }
+
+  private:
+    Throttle rule_;
+    double seconds_ = 0;
+    double sent_ = 0;
+    double dirtied_ = 0;
+    double now_ = 0;
+    int high_ = 0;
+};
+
+/// The first round goes over all memory: the zero pages at its end hide the threshold.
+double to_send(int round, double dirty, double threshold, double bandwidth) {
+    if (round == 1) return dirty;
+    return std::max(dirty - threshold, std::min(dirty, bandwidth * shortest_round_s));
+}
+
+}  // namespace
+
+PreCopyResult walk(const PreCopy& input) {
+    const double bandwidth = std::max(input.bandwidth, page);
+    const double threshold = bandwidth * input.downtime_limit;
+    ThrottleState throttle(input.throttle);
+    PreCopyResult result{.left = input.content};
+    while (result.seconds < horizon && result.rounds < most_rounds) {
+        ++result.rounds;
+        const double sending = to_send(result.rounds, result.left, threshold, bandwidth);
+        const double seconds = sending / bandwidth;
+        const double unsent = result.left - sending;
+        result.left = dirty_after(throttled(input.load, throttle.now()), seconds, unsent);
+        result.seconds += seconds;
+        result.sent += sending;
+        if (throttle.now() > 0) result.throttled += seconds;
+        throttle.round_ended(seconds, sending, result.left - unsent);
+        result.ends = result.left <= threshold;
+        if (result.ends || result.rounds == input.rounds) return result;
+    }
+    result.sent = std::max(result.sent, bandwidth * horizon);
+    result.seconds = horizon;
+    return result;
+}
+
+}  // namespace ballast::migration::model
