@@ -108,13 +108,16 @@ class Daemon:
         if not keep:
             shutil.rmtree(self.state, ignore_errors=True)
 
+    def environment(self, token: str = "") -> dict[str, str]:
+        """What makes the command line client find this daemon."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.state), "BALLAST_URL": f"https://127.0.0.1:{self.port}",
+                "BALLAST_CA": str(self.state / "tls" / "server.crt"), "BALLAST_TOKEN": token or self.api.token}
+
     def ballast(self, *words: str, check: bool = True, timeout: float = 120,
                 token: str = "") -> subprocess.CompletedProcess[str]:
         """The command line client."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.state), "BALLAST_URL": f"https://127.0.0.1:{self.port}",
-                       "BALLAST_CA": str(self.state / "tls" / "server.crt"), "BALLAST_TOKEN": token or self.api.token}
         done = subprocess.run([str(BALLAST), *words], capture_output=True, text=True, timeout=timeout, check=False,
-                              env=environment)
+                              env=self.environment(token))
         if check and done.returncode != 0:
             raise AssertionError(f"ballast {' '.join(words)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
