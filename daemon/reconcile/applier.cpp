@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "core/try.h"
+#include "daemon/reconcile/autostart.h"
 
 namespace ballast::reconcile {
 namespace {
@@ -37,12 +40,23 @@ std::set<HostId> active_hosts(const std::optional<Vm>& row, const std::vector<Ho
     return hosts;
 }
 
+/// The start and the event that says why are one with what the host's list changed: a crash between them can't lose it.
+void start(store::Transaction& transaction, const VmId& id, const std::string& why, const Cause& cause) {
+    const auto queued = cause.start(transaction, id);
+    if (!queued) {
+        spdlog::warn("vm={} is not started by itself: {}", id, queued.error().chain());
+        return;
+    }
+    transaction.put(*transaction.snapshot().vms.find(id), {"vm.autostart", why + "; Ballast starts it"});
+}
+
 }  // namespace
 
 /// Filled on the writer thread, read on the loop after the commit.
 struct Applier::Outcome {
     Leftover leftover;
     std::map<JobId, std::vector<std::size_t>> of_jobs;  ///< groups to be written again in the name of that job
+    std::vector<std::size_t> due;  ///< groups to be written again with a start, in Ballast's own name
 };
 
 void Applier::supersede(const HostId& host, std::uint64_t ticket) {
@@ -86,6 +100,15 @@ boost::asio::awaitable<Result<Leftover>> Applier::apply(std::vector<Reading> rea
             for (const auto& [other, left] : std::exchange(outcome->of_jobs, {}))
                 for (const std::size_t index : left) outcome->leftover.again.push_back((*part)[index].first);
         }
+        if (!outcome->due.empty()) {
+            auto part = std::make_shared<std::vector<Group>>();
+            for (const std::size_t index : std::exchange(outcome->due, {})) part->push_back((*chunk)[index]);
+            Cause own = cause;
+            own.origin = Origin::ballast;
+            BALLAST_CO_CHECK(co_await write(part, own, outcome));
+            for (const auto& [job, indices] : std::exchange(outcome->of_jobs, {}))
+                for (const std::size_t index : indices) outcome->leftover.again.push_back((*part)[index].first);
+        }
         leftover.doubtful.merge(outcome->leftover.doubtful);
         leftover.vanished.merge(outcome->leftover.vanished);
         std::ranges::move(outcome->leftover.again, std::back_inserter(leftover.again));
@@ -100,6 +123,18 @@ boost::asio::awaitable<Result<void>> Applier::write(std::shared_ptr<const std::v
     };
     BALLAST_CO_CHECK(co_await store_->write(context_of(cause), std::move(what)));
     co_return Result<void>{};
+}
+
+std::optional<std::string> Applier::find_due(const Snapshot& snapshot, const std::optional<Vm>& before,
+                                             const Merged& merged, const std::vector<Reading>& readings,
+                                             const Cause& cause) {
+    if (!cause.start || !before || !merged.row || merged.doubtful || merged.vanished || readings.size() != 1)
+        return std::nullopt;
+    const HostSaid& said = readings.front().said;
+    const Host* host = snapshot.hosts.find(said.host);
+    if (host == nullptr || !said.view) return std::nullopt;
+    const auto stopped = last_stop(snapshot, before->id);
+    return reason_to_start(*host, {*before, *merged.row, *said.view, cause.booted, stopped});
 }
 
 Result<void> Applier::change(store::Transaction& transaction, const std::vector<Group>& groups, const Cause& cause,
@@ -126,12 +161,18 @@ Result<void> Applier::change(store::Transaction& transaction, const std::vector<
                                    .searched = cause.searched,
                                    .host_is_new = cause.host_is_new};
         const Merged merged = merge(row, said, context);
+        const auto due = find_due(transaction.snapshot(), row, merged, readings, cause);
+        if (due && cause.origin != Origin::ballast) {
+            outcome.due.push_back(i);
+            continue;
+        }
         if (merged.doubtful)
             outcome.leftover.doubtful.emplace(id, active_hosts(row, said));
         else if (merged.vanished)
             outcome.leftover.vanished.insert(id);
         else if (!merged.notes.empty())
             put(transaction, id, merged);
+        if (due) start(transaction, id, *due, cause);
     }
     return {};
 }

@@ -8,6 +8,7 @@
 // began, or when the VM was deleted while it ran. Loop thread only, but for the change itself.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,12 +27,17 @@ struct Reading {
     bool was_known = false;    ///< the inventory had the VM when the reading began
 };
 
+/// Queues the start of a VM in Ballast's own name. Errors: what is refused at once.
+using StartVm = std::function<Result<void>(store::Transaction&, const VmId&)>;
+
 struct Cause {
     Origin origin = Origin::outside;
-    JobId job;                 ///< set: whatever changed is this job's doing
-    bool host_is_new = false;  ///< see MergeContext
-    bool proven = false;       ///< see MergeContext
-    bool searched = false;     ///< see MergeContext
+    JobId job;                             ///< set: whatever changed is this job's doing
+    bool host_is_new = false;              ///< see MergeContext
+    bool proven = false;                   ///< see MergeContext
+    bool searched = false;                 ///< see MergeContext
+    StartVm start = {};                    ///< set when a host came (back): what is due is started (autostart.h)
+    std::optional<Timestamp> booted = {};  ///< when that host booted, if it was lately
 };
 
 /// What could not be settled by these readings.
@@ -69,6 +75,9 @@ class Applier : public std::enable_shared_from_this<Applier> {
                                                std::shared_ptr<Outcome> outcome);
     static Result<void> change(store::Transaction& transaction, const std::vector<Group>& groups, const Cause& cause,
                                Outcome& outcome);
+    static std::optional<std::string> find_due(const Snapshot& snapshot, const std::optional<Vm>& before,
+                                               const Merged& merged, const std::vector<Reading>& readings,
+                                               const Cause& cause);
 
     std::shared_ptr<store::Store> store_;
     std::uint64_t last_ticket_ = 0;

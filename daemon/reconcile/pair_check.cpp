@@ -168,7 +168,7 @@ asio::awaitable<void> PairChecker::remove_leftovers(std::shared_ptr<drivers::Hos
     }
 }
 
-/// The pair of ready hosts that was looked at longest ago, if that is long enough.
+/// The pair of ready and idle hosts that was looked at longest ago, if that is long enough.
 std::optional<std::pair<HostId, HostId>> PairChecker::most_urgent() {
     const auto snapshot = store_->snapshot();
     const auto ready =
@@ -182,7 +182,7 @@ std::optional<std::pair<HostId, HostId>> PairChecker::most_urgent() {
     Timestamp oldest = now - interval_;
     for (const auto& from : ready) {
         for (const auto& to : ready) {
-            if (from == to) continue;
+            if (from == to || busy_.contains(from->id) || busy_.contains(to->id)) continue;
             const PairId id = pair_id(from->id, to->id);
             const HostPair* row = snapshot->pairs.find(id);
             const Timestamp ready_at = std::max(ready_since_.at(from->id), ready_since_.at(to->id));
@@ -203,13 +203,28 @@ asio::awaitable<void> PairChecker::keep_fresh() {
     while (!pauses_->ended()) {
         co_await Pauses::wait(pauses_, tick);
         if (pauses_->ended()) co_return;
-        const auto next = most_urgent();
-        if (!next) continue;
-        tried_[pair_id(next->first, next->second)] = clock_->now();
-        const auto checked = co_await check(next->first, next->second);
-        if (!checked)
-            spdlog::warn("pair {} > {} could not be checked: {}", next->first, next->second, checked.error().chain());
+        begin_checks();
     }
+}
+
+void PairChecker::begin_checks() {
+    while (!pauses_->ended() && busy_.size() < 2 * checks_at_once) {
+        const auto next = most_urgent();
+        if (!next) return;
+        tried_[pair_id(next->first, next->second)] = clock_->now();
+        busy_.insert(next->first);
+        busy_.insert(next->second);
+        pauses_->spawn(check_one(next->first, next->second), "check of a pair");
+    }
+}
+
+asio::awaitable<void> PairChecker::check_one(HostId from, HostId to) {
+    const auto self = shared_from_this();
+    const auto checked = co_await check(from, to);
+    if (!checked) spdlog::warn("pair {} > {} could not be checked: {}", from, to, checked.error().chain());
+    busy_.erase(from);
+    busy_.erase(to);
+    begin_checks();
 }
 
 }  // namespace ballast::reconcile

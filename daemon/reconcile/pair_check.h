@@ -5,12 +5,14 @@
 //
 // A nonce is a raw volume of 4 KiB named "ballast-nonce-<seconds since 1970>-<uuid>". It is deleted whatever happens;
 // one that a crash left behind is removed at the next check of its pool once it is older than an hour. Nothing is
-// written to an observed host, not even a nonce: its pools are `unknown`. Pair loops run one pair at a time, at low
-// priority. Loop thread only; the pure parts from any thread.
+// written to an observed host, not even a nonce: its pools are `unknown`. A few pairs are checked at once, but never
+// two that share a host, so that no host has to answer more than one check. Loop thread only; the pure parts from any
+// thread.
 
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,9 @@ namespace ballast::reconcile {
 /// Whether the volume is a nonce that a crash left behind.
 [[nodiscard]] bool is_leftover(const std::string& volume, Timestamp now);
 
+/// Ten hosts have 90 pairs of about a second each: one after the other they would take minutes.
+inline constexpr std::size_t checks_at_once = 4;
+
 class PairChecker : public std::enable_shared_from_this<PairChecker> {
   public:
     PairChecker(std::shared_ptr<Pauses> pauses, std::shared_ptr<store::Store> store,
@@ -43,7 +48,8 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
 
     /// Checks the pair now and stores it. Errors: not_found, invalid_argument (the same host), unavailable.
     drivers::Task<HostPair> check(HostId from, HostId to);
-    /// Keeps the pairs of managed hosts that are up fresh, the oldest first, until the pauses end.
+    /// Keeps the pairs of managed hosts that are up fresh, the oldest first, until the pauses end. At most
+    /// `checks_at_once` at a time.
     boost::asio::awaitable<void> keep_fresh();
 
   private:
@@ -55,6 +61,8 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     boost::asio::awaitable<void> remove_leftovers(std::shared_ptr<drivers::HostDriver> host, std::string pool);
     drivers::Task<HostPair> store(HostPair pair);
     [[nodiscard]] std::optional<std::pair<HostId, HostId>> most_urgent();
+    void begin_checks();
+    boost::asio::awaitable<void> check_one(HostId from, HostId to);
 
     std::shared_ptr<Pauses> pauses_;
     std::shared_ptr<store::Store> store_;
@@ -62,6 +70,7 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     std::shared_ptr<const Clock> clock_;
     std::shared_ptr<IdSource> ids_;
     Milliseconds interval_;
+    std::set<HostId> busy_;                    ///< hosts of the checks that run now
     std::map<PairId, Timestamp> tried_;        ///< also those that failed
     std::map<HostId, Timestamp> ready_since_;  ///< what was found before a host was (again) ready is not fresh
 };

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "core/try.h"
+#include "daemon/reconcile/autostart.h"
 #include "daemon/reconcile/host_facts.h"
 #include "daemon/reconcile/pair_check.h"
 
@@ -37,11 +38,11 @@ Reconciler::Reconciler(asio::any_io_executor loop, std::shared_ptr<store::Store>
       store_(std::move(store)),
       registry_(std::move(registry)),
       clock_(std::move(clock)),
-      options_(options),
+      options_(std::move(options)),
       applier_(std::make_shared<Applier>(store_)),
       board_(std::make_shared<StatsBoard>()),
-      pairs_(std::make_shared<PairChecker>(pauses_, store_, registry_, clock_, std::move(ids), options.pair_interval)) {
-}
+      pairs_(
+          std::make_shared<PairChecker>(pauses_, store_, registry_, clock_, std::move(ids), options_.pair_interval)) {}
 
 Reconciler::~Reconciler() {
     stop();
@@ -252,6 +253,18 @@ asio::awaitable<void> Reconciler::read_again(HostId host, VmId vm, std::uint64_t
     if (current(host, round) != nullptr) mark_dirty(host, vm);
 }
 
+/// When the host booted, if that was lately. A host that can't say is taken as one that did not.
+asio::awaitable<std::optional<Timestamp>> Reconciler::find_boot(HostId host) {
+    const auto self = shared_from_this();
+    const auto driver = registry_->find(host);
+    if (!driver) co_return std::nullopt;
+    const auto stats = co_await driver->statistics().sweep();
+    const auto snapshot = store_->snapshot();
+    const Host* row = snapshot->hosts.find(host);
+    if (!stats || row == nullptr) co_return std::nullopt;
+    co_return boot_time(*stats, row->facts.cpus, clock_->now());
+}
+
 /// Every domain of the host; VMs that it was thought to define and does not list are absent.
 drivers::Task<> Reconciler::list(HostId host, bool is_new) {
     const auto self = shared_from_this();
@@ -286,8 +299,12 @@ drivers::Task<> Reconciler::list(HostId host, bool is_new) {
             readings.push_back(
                 {vm.id, {.host = host, .kind = HostSaid::Kind::absent, .view = {}, .time = now}, ticket, true});
     });
-    BALLAST_CO_CHECK(
-        co_await apply(std::move(readings), {.origin = Origin::outside, .job = {}, .host_is_new = is_new}));
+    Cause cause{.origin = Origin::outside, .job = {}, .host_is_new = is_new};
+    if (is_new && options_.start_vm) {
+        cause.start = options_.start_vm;
+        cause.booted = co_await find_boot(host);
+    }
+    BALLAST_CO_CHECK(co_await apply(std::move(readings), std::move(cause)));
     if (is_new && current(host, round) != nullptr) pauses_->spawn(sweep_for_ever(host, round), "sweep of a host");
     co_return Result<void>{};
 }

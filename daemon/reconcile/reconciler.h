@@ -36,6 +36,7 @@ struct ReconcileOptions {
     Milliseconds search{250};
     Milliseconds search_limit{30'000};
     std::size_t reads_per_host = 4;
+    StartVm start_vm = {};  ///< empty: nothing is started by itself
 };
 
 class Reconciler final : public Observer, public std::enable_shared_from_this<Reconciler> {
@@ -87,6 +88,7 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
 
     // Looking.
     drivers::Task<> list(HostId host, bool is_new);
+    boost::asio::awaitable<std::optional<Timestamp>> find_boot(HostId host);
     static drivers::Task<> list_new(std::weak_ptr<Reconciler> weak, HostId host);
     boost::asio::awaitable<void> pump(HostId host);
     boost::asio::awaitable<void> read_dirty(HostId host, VmId vm, std::uint64_t round);

@@ -84,31 +84,31 @@ Result<HostId> wanted_host(const Snapshot& snapshot, const Vm& vm, const std::st
 
 /// Ballast's own start (autostart) is asked for while its host is still being read: it waits for that a while, and
 /// stands back if another definition has come up meanwhile (SAFETY.md 8).
-Task<> await_own_host(RunPtr run, std::shared_ptr<const Vm> vm, HostId host) {
+Task<> await_own_host(RunPtr run) {
     if (run->row()->actor != "ballast") co_return Result<void>{};
-    if (vm->definitions.size() > 1)
-        co_return fail(Code::failed_precondition,
-                       "VM {} is defined on more than one host, so it is not started by itself; resolve its alerts, "
-                       "then run `ballast vm start {}`",
-                       vm->name, vm->name);
     const auto end = std::chrono::steady_clock::now() + run->services().settings.start_timeout;
-    while (!run->services().hosts->reachable(host) && std::chrono::steady_clock::now() < end) {
+    while (!run->services().hosts->reachable(run->row()->host) && std::chrono::steady_clock::now() < end) {
         BALLAST_CO_CHECK(go_on(*run));
         run->report(0, "waits for its host");
         BALLAST_CO_CHECK(co_await run->pause(run->services().settings.retry_pause));
     }
-    co_return Result<void>{};
+    const auto vm = run->snapshot()->vms.find_ptr(run->vm());
+    if (!vm || (vm->definitions.size() == 1 && vm->host == run->row()->host)) co_return Result<void>{};
+    co_return fail(Code::failed_precondition,
+                   "VM {} is no longer defined on its own host alone, so it is not started by itself; look at its "
+                   "alerts, then run `ballast vm start {}`",
+                   vm->name, vm->name);
 }
 
 /// Decides where, and writes claim and state; the former host is kept in the memo so that a restart knows it.
 Task<> claim_for_start(RunPtr run) {
     BALLAST_CO_TRY(const auto params, parse_as<VmStartParams>(run->params(), ""));
+    BALLAST_CO_CHECK(co_await await_own_host(run));
     const auto snapshot = run->snapshot();
     const auto vm = snapshot->vms.find_ptr(run->vm());
     if (!vm) co_return fail(Code::not_found, "VM {} is gone from the inventory", run->vm());
     BALLAST_CO_CHECK(check_startable(*vm));
     BALLAST_CO_TRY(const HostId host, wanted_host(*snapshot, *vm, params.host));
-    BALLAST_CO_CHECK(co_await await_own_host(run, vm, host));
     BALLAST_CO_TRY(const auto driver, run->services().hosts->reachable(host));
     const Json memo{{"old_host", vm->host ? vm->host->str() : ""}};
     co_return co_await run->done("claim", fmt::format("on {}", host_name(*snapshot, host)),
