@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fnmatch.h>
 #include <string>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@ namespace ballast::jobs {
 void crash_point(std::string_view name) {
     static const char* const set = std::getenv("BALLAST_CRASH_AT");
     static const std::string wanted = set != nullptr ? set : "";
-    if (wanted.empty() || name != wanted) return;
+    if (wanted.empty() || ::fnmatch(wanted.c_str(), std::string(name).c_str(), 0) != 0) return;
     ::kill(::getpid(), SIGKILL);
 }
 

@@ -7,7 +7,8 @@
 
 namespace ballast::jobs {
 
-/// Kills the process when `name` is what BALLAST_CRASH_AT names ("vm.create.define.intended").
+/// Kills the process when `name` is what BALLAST_CRASH_AT names: "vm.create.define.intended", or with wildcards where a
+/// name holds what is not known beforehand, "vm.create.volume:*.done".
 void crash_point(std::string_view name);
 
 }  // namespace ballast::jobs

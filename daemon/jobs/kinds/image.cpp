@@ -116,8 +116,17 @@ struct Uploaded {
     std::string sha256;
 };
 
+/// The pool had the room when the host was chosen, and somebody else has filled it since.
+Error no_room(const Part& part, const std::string& pool, const std::string& where) {
+    return {Code::resource_exhausted,
+            fmt::format("pool '{}' on {} filled up before the {} of {} was in it; free some room there, or name "
+                        "another pool",
+                        pool, where, part.role, part.size)};
+}
+
 /// Fills one volume. It is made anew each time, so a retry after a crash begins from the first byte.
-Task<Uploaded> upload_part(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, std::string pool, Part part) {
+Task<Uploaded> upload_part(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, std::string pool, std::string where,
+                           Part part) {
     const auto uploaded = std::make_shared<Uploaded>();
     const std::string folder = run->services().settings.upload_folder;
     const Act act = [driver, pool, part, folder, uploaded]() -> Task<> {
@@ -134,7 +143,10 @@ Task<Uploaded> upload_part(RunPtr run, std::shared_ptr<drivers::HostDriver> driv
         uploaded->sha256 = source.sha256();
         co_return Result<void>{};
     };
-    BALLAST_CO_CHECK(co_await run->step("upload:" + part.role, act, repeatable()));
+    const Result<void> stepped = co_await run->step("upload:" + part.role, act, repeatable());
+    if (!stepped && stepped.error().code() == Code::resource_exhausted)
+        co_return std::unexpected(no_room(part, pool, where).caused_by(stepped.error()));
+    BALLAST_CO_CHECK(stepped);
     BALLAST_CO_CHECK(co_await driver->storage().refresh(pool));
     BALLAST_CO_TRY(const auto view, co_await driver->storage().read_volume(pool, part.name));
     uploaded->path = view.path;
@@ -159,13 +171,14 @@ Task<Json> import(RunPtr run) {
     }
     BALLAST_CO_TRY(const auto plan, from_memo(*run->snapshot(), run->row()->memo.text));
     BALLAST_CO_TRY(const auto driver, co_await run->host(plan.image.host));
+    const std::string where = host_name(*run->snapshot(), plan.image.host);
     Image image = plan.image;
     int number = 0;
     for (const auto& part : plan.parts) {
         BALLAST_CO_CHECK(go_on(*run));
         run->report(100 * number++ / static_cast<int>(plan.parts.size()),
                     fmt::format("uploading the {} ({})", part.role, part.size));
-        BALLAST_CO_TRY(const auto uploaded, co_await upload_part(run, driver, image.pool, part));
+        BALLAST_CO_TRY(const auto uploaded, co_await upload_part(run, driver, image.pool, where, part));
         fill_in(image, part.role, uploaded);
     }
     image.state = VolumeState::ready;
