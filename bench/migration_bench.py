@@ -1,98 +1,139 @@
 #!/usr/bin/python3
 """Live migration by Ballast beside `virsh migrate --live` of an equal guest, on the lab, interleaved in one run.
 
-scripts/bench migration [--runs N] [--quick]: JSON lines (ARCHITECTURE.md 6). Two guests of 256 MiB with the same load (32 MiB at 500 pages/s, random);
-one is moved to and fro by Ballast, the other by virsh, in turn. `command` is what the caller waits, `total` and `downtime` are QEMU's own figures
-of the completed job. Without --check nothing fails: it measures.
+scripts/bench migration [CASE…] [--runs N] [--quick] [--check]: JSON lines (ARCHITECTURE.md 6); docs/BENCHMARKS.md says what is
+measured and how to read it. Cases: grid (also gives hindsight, accuracy and downtime), same_mode, convergence; a part of the grid is
+named by its guest, its link, or both: hot_large, 100mbit, hot_large/100mbit. Without --check nothing fails: it measures.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
-import re
-import statistics
+import signal
 import sys
-import time
+from collections.abc import Callable
+from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "e2e"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "e2e"))
+sys.path.insert(0, str(HERE))
 
-from harness.base import Lab, wait_for  # noqa: E402
-from harness.cluster import Cluster  # noqa: E402
+from harness.base import say  # noqa: E402
 
-LOAD = "32:500:random"
-OTHER = {"h1": "h2", "h2": "h1"}
+from migration import accuracy, convergence, grid, same_mode  # noqa: E402
+from migration.bed import Bed  # noqa: E402
+from migration.figures import Report  # noqa: E402
+from migration.grid import MODES, PEERS, Pace  # noqa: E402
+from migration.loads import GUESTS, LIGHT, LINKS, Guest, Link  # noqa: E402
 
-
-def completed(lab: Lab, host: str, vm: str) -> dict[str, float]:
-    """QEMU's figures of the last completed job, as virsh shows them on the target."""
-    text = lab("virsh", host, "--", "domjobinfo", vm, "--completed").stdout
-    number = lambda key: float(re.search(rf"{key}:\s+([\d.]+)", text).group(1))  # noqa: E731
-    return {"total": number("Time elapsed"), "downtime": number("Total downtime")}
-
-
-def by_virsh(lab: Lab, vm: str, source: str) -> dict[str, float]:
-    target = OTHER[source]
-    begin = time.monotonic()
-    lab("virsh", source, "--", "migrate", vm, lab.hosts[target]["peer_uri"], "--live", "--p2p", "--unsafe", "--persistent", "--undefinesource")
-    return {"command": (time.monotonic() - begin) * 1000, **completed(lab, target, vm)}
+CASES = ("grid", "same_mode", "convergence")
+QUICK_CELLS = ("idle/free", "hot_large/400mbit")
+LIMIT_MS = 300
 
 
-def by_ballast(cluster: Cluster, vm: str, source: str) -> dict[str, float]:
-    begin = time.monotonic()
-    job = cluster.api.run_job(f"/vms/{vm}/migrate", {"to": OTHER[source]})
-    waited = (time.monotonic() - begin) * 1000
-    if job["state"] != "succeeded":
-        raise SystemExit(f"migration failed: {job['error']}")
-    return {"command": waited, "total": job["result"]["total_ms"], "downtime": job["result"]["downtime_ms"]}
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("case", nargs="*", help="grid, same_mode, convergence, GUEST, LINK or GUEST/LINK; all without")
+    parser.add_argument("--runs", type=int, default=11)
+    parser.add_argument("--budget", type=float, default=40, help="seconds a contender gets in a cell once it has had 3 runs")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--no-hindsight", action="store_true", help="leave the explicit modes out")
+    parser.add_argument("--raw", default="/tmp/ballast-migration-bench.jsonl", help="every single run goes there, as it was")
+    options = parser.parse_args()
+    for case in options.case:
+        if case not in CASES and any(part not in {**GUESTS, **LINKS} for part in case.split("/")):
+            parser.error(f"no case is named '{case}'; there are {', '.join((*CASES, *GUESTS, *LINKS))} and GUEST/LINK")
+    return options
 
 
-def report(metric: str, ours: list[float], peer: list[float], target: float | None) -> bool:
-    ours_median, peer_median = statistics.median(ours), statistics.median(peer)
-    limit = None if target is None else peer_median * 1.05 + target
-    met = limit is None or ours_median <= limit
-    print(json.dumps({"bench": "migration", "case": "pre_copy, free link", "metric": metric, "value": round(ours_median, 1), "unit": "ms",
-                      "min": round(min(ours), 1), "max": round(max(ours), 1), "runs": len(ours), "peer": "virsh migrate --live --p2p",
-                      "peer_value": round(peer_median, 1), "ratio": round(ours_median / peer_median, 3) if peer_median else None,
-                      "target": None if limit is None else round(limit, 1), "met": met}))
-    return met
+def cell_filter(options: argparse.Namespace) -> Callable[[Guest, Link], bool]:
+    """Which cells of the grid are asked for."""
+    names = [case for case in options.case if case not in CASES]
+    if not names and options.quick:
+        names = list(QUICK_CELLS)
+    return lambda guest, link: not names or any(set(name.split("/")) <= {guest.name, link.name} for name in names)
+
+
+def pace_of(options: argparse.Namespace) -> Callable[[str], Pace]:
+    """Peers that do not end are not asked again and again; the explicit modes are there for the comparison only."""
+    runs = 3 if options.quick else options.runs
+    ours = Pace(runs, min(3, runs), options.budget, 3)
+    explicit = Pace(min(runs, 5), min(2, runs), options.budget / 2, 1)
+    peers = Pace(runs, min(3, runs), options.budget, 1 if options.quick else 2)
+    return lambda contender: peers if contender in PEERS else explicit if contender in MODES else ours
+
+
+def guests_for(options: argparse.Namespace, wanted: set[str]) -> list[Guest]:
+    """Those that the cases need."""
+    chosen = cell_filter(options)
+    guests = [guest for guest in GUESTS.values() if "grid" in wanted and any(chosen(guest, link) for link in LINKS.values())]
+    if "same_mode" in wanted:
+        guests.append(LIGHT)
+    if "convergence" in wanted:
+        guests += list(convergence.SETS.values())[:1 if options.quick else None]
+    return guests
+
+
+def run_cases(bed: Bed, options: argparse.Namespace, wanted: set[str], report: Report) -> None:
+    """On a free link first: what a slow one taught must not be known before."""
+    chosen = cell_filter(options)
+    links = grid.all_links()
+    guests = guests_for(options, wanted)
+    for guest in guests[:1]:
+        for _ in range(2):
+            say(f"warming the pair up: {bed.by_ballast('pre_copy', guest, grid.body_of('pre_copy')).text()}")
+    if "same_mode" in wanted:
+        pace = Pace(3 if options.quick else options.runs, 3, options.budget, 3)
+        same_mode.run_same_mode(bed, report, LIGHT, links[:1 if options.quick else 2], pace, lambda link: True)
+        bed.set_link(links[0])
+    if "convergence" in wanted:
+        sets = list(convergence.SETS.values())[:1 if options.quick else None]
+        convergence.run_convergence(bed, report, sets, convergence.QUICK_FACTORS if options.quick else convergence.FACTORS)
+    if "grid" in wanted:
+        run_the_grid(bed, options, links, chosen, report)
+
+
+def run_the_grid(bed: Bed, options: argparse.Namespace, links: list[Link], chosen: Callable[[Guest, Link], bool], report: Report) -> None:
+    """And all that is read from it."""
+    contenders = [grid.AUTO_POST, grid.PLAIN, grid.AUTO_PRE, grid.CONVERGE]
+    if not options.quick and not options.no_hindsight:
+        contenders += MODES
+    with open(options.raw, "a", encoding="utf-8") as raw:
+        cells = grid.run_grid(bed, list(GUESTS.values()), links, contenders, pace_of(options), raw, chosen)
+    for cell in cells:
+        grid.judge_cell(report, cell, LIMIT_MS)
+    grid.judge_downtime(report, cells, LIMIT_MS)
+    grid.judge_hindsight(report, cells, LIMIT_MS)
+    accuracy.judge_accuracy(report, cells)
+
+
+def stop(*_: Any) -> None:
+    """SIGTERM ends it as Ctrl-C does, so that what it started is ended too."""
+    raise KeyboardInterrupt
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("case", nargs="*", help="pre_copy (the only one yet)")
-    parser.add_argument("--runs", type=int, default=11)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    runs = 3 if options.quick else options.runs
-    cluster = Cluster(2, 2048)
-    ours: list[dict[str, float]] = []
-    peers: list[dict[str, float]] = []
-    cluster.up()
+    """Measures, then 1 where --check was given and a target was missed."""
+    options = arguments()
+    signal.signal(signal.SIGTERM, stop)
+    wanted = {case for case in options.case if case in CASES}
+    if not wanted or any(case not in CASES for case in options.case):
+        wanted.add("grid")
+    if not options.case:
+        wanted = {"grid", "same_mode"} if options.quick else set(CASES)
+    report = Report()
+    bed = Bed(LIMIT_MS, 30 if options.quick else 120)
     try:
-        cluster.create("ours", "h1", memory_mib=256, load=LOAD)
-        cluster.beats("ours")
-        xml = cluster.lab("guest", "xml", "peer", "--memory-mib", "256", "--load", LOAD).stdout
-        path = pathlib.Path(cluster.lab.facts["shared_dir"]) / "peer.xml"
-        path.write_text(xml)
-        cluster.lab("virsh", "h1", "--", "define", str(path))
-        cluster.lab("virsh", "h1", "--", "start", "peer")
-        cluster.beats("peer")
-        source = "h1"
-        for _ in range(runs):
-            ours.append(by_ballast(cluster, "ours", source))
-            wait_for(lambda: "running" in cluster.lab.state(OTHER[source], "ours"), 10, "ours runs on the target")
-            peers.append(by_virsh(cluster.lab, "peer", source))
-            source = OTHER[source]
+        bed.up(guests_for(options, wanted))
+        run_cases(bed, options, wanted, report)
     finally:
-        cluster.down()
-    column = lambda rows, key: [row[key] for row in rows]  # noqa: E731
-    met = [report("command", column(ours, "command"), column(peers, "command"), 100),
-           report("total", column(ours, "total"), column(peers, "total"), 100),
-           report("downtime", column(ours, "downtime"), column(peers, "downtime"), None)]
-    return 1 if options.check and not all(met) else 0
+        bed.down()
+    for missed in report.missed:
+        say(f"missed: {missed}")
+    return 1 if options.check and report.missed else 0
 
 
 if __name__ == "__main__":
