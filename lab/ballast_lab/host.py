@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 
-from ballast_lab import cgroup, config, network
+from ballast_lab import cgroup, config, network, qemu
 from ballast_lab.shell import LabError, Process, run, wait_until
 from ballast_lab.state import LOCAL_POOL, Host
 
@@ -76,7 +76,8 @@ def launch_libvirtd(host: Host) -> None:
         child = subprocess.Popen(
             ["sh", "-c", join, str(cgroup.host_group(host) / "cgroup.procs"), *inside(host),
              "libvirtd", "--listen", "--pid-file", "/run/libvirt/libvirtd.pid"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+            env=qemu.environment(host))
     host.libvirtd = Process.of(child.pid)
 
 

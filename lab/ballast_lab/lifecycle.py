@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from ballast_lab import cgroup, config, host as hosts, network
+from ballast_lab import cgroup, config, host as hosts, network, qemu
 from ballast_lab.shell import LabError, end_all, say
 from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host, Lab, boot_id, find_lab, living_names,
                                locked, pick_subnet)
@@ -16,12 +16,14 @@ from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host
 FIRST_ADDRESS = 11
 
 
-def up(name: str, count: int, memory_mib: int) -> Lab:
+def up(name: str, count: int, memory_mib: int, *, stock_qemu: bool = False) -> Lab:
     """Brings up a lab of `count` hosts or completes the one that is there."""
     if not 1 <= count <= MAX_HOSTS:
         raise LabError(f"a lab has 1 to {MAX_HOSTS} hosts, not {count}")
     lab = _lab_to_make(name, count, memory_mib)
+    lab.stock_qemu = stock_qemu
     config.make_directories(lab)
+    qemu.write(lab)
     cgroup.make_groups(lab)
     with locked(".global"):  # `ip netns add` prepares /run/netns, not safely twice at once
         network.make_network(lab)

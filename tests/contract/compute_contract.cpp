@@ -5,8 +5,16 @@ namespace ballast::testing {
 namespace {
 
 using Kind = DriverEvent::Kind;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::Field;
+using ::testing::Ge;
+using ::testing::Le;
+
+/// A balloon before the guest has its driver: on the lab's hosts it shows two pages too many (lab/ballast_lab/qemu.py).
+auto is_at_first(Bytes memory) {
+    return AllOf(Ge(memory), Le(memory + Bytes(8192)));
+}
 
 const VmId nobody("11111111-2222-4333-8444-555555555555");
 
@@ -178,7 +186,7 @@ TEST_P(ComputeContract, StartsADomainOnce) {
     EXPECT_THAT(call(host().compute().start(guest.id)), Refuses(harness().abilities()));
     const auto view = call(host().compute().read_domain(guest.id));
     ASSERT_THAT(view, Succeeds());
-    EXPECT_EQ(view->balloon, guest.spec.memory);
+    EXPECT_THAT(view->balloon, is_at_first(guest.spec.memory));
     EXPECT_EQ(view->stamp, guest.stamp);
 }
 
@@ -323,7 +331,7 @@ TEST_P(ComputeContract, SweepsStatisticsOfAllDomains) {
         EXPECT_GT(stats.memory_total, Bytes(0));
         EXPECT_EQ(one->vcpus, on.spec.vcpus);
         EXPECT_EQ(one->balloon_maximum, on.spec.memory);
-        EXPECT_EQ(one->balloon, on.spec.memory);
+        EXPECT_THAT(one->balloon, is_at_first(on.spec.memory));
     }
     const auto other = std::ranges::find(stats.domains, off.id, &drivers::DomainStats::id);
     if (other != stats.domains.end()) EXPECT_EQ(other->state, DomainState::shut_off);
