@@ -8,7 +8,9 @@
 //  1. priority, higher first; each `patience` of waiting counts as one priority more, so nobody starves: a move is at
 //     worst passed by those that were asked for within (priorities between them + 1) x patience after it;
 //  2. with a deadline before without, the earliest first (EDF);
-//  3. the host with the most left to send or receive first (it is what decides when all is done);
+//  3. the host with the most left to send or receive first (it is what decides when all is done), in steps of a
+//  twentieth
+//     where the other end has little to do;
 //  4. the shorter first (mean completion), then the older, then by id.
 // A move of lower rank may use a lane that one of higher priority waits for only if it is expected to be done by the
 // time that one's other lane is free.
