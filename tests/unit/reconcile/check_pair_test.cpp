@@ -126,6 +126,20 @@ TEST_F(Pairs, AreCheckedByThemselvesOnceBothHostsAreManagedAndUp) {
     EXPECT_THAT(find_pair(*snapshot(), HostId("h2"), HostId("h1"))->shared_pools, ElementsAre("shared"));
 }
 
+class ManyPairs : public WorldTest {
+  protected:
+    ManyPairs() : WorldTest(10) {}
+};
+
+TEST_F(ManyPairs, AreCheckedSeveralAtOnceButNeverTwoOnOneHost) {
+    start();
+    for (int i = 1; i <= 10; ++i) add_host("h" + std::to_string(i), true);
+    ASSERT_TRUE(eventually([&] { return snapshot()->pairs.size() == 90; }, std::chrono::seconds(30)));
+    EXPECT_GT(changes_->most_probes_at_once(), 1U);
+    EXPECT_LE(changes_->most_probes_at_once(), checks_at_once);
+    EXPECT_FALSE(changes_->two_probes_shared_a_host());
+}
+
 TEST_F(Pairs, AreKeptFresh) {
     options_.pair_interval = Milliseconds(500);
     up();

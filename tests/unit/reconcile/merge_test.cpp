@@ -1,82 +1,14 @@
 // What hosts say of a VM, and what the inventory says after it: the table of merge.h.
-#include "daemon/reconcile/merge.h"
-
-#include <gmock/gmock.h>
-
-#include "daemon/reconcile/alerts.h"
-#include "tests/support/builders.h"
+#include "tests/unit/reconcile/merge_fixture.h"
 
 namespace ballast::reconcile {
 namespace {
 
-using ballast::test::a_host;
-using ballast::test::a_vm;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
-
-const std::string ours = "this-cluster";
-const Timestamp noon{std::chrono::hours(12)};
-
-drivers::DomainView a_view(DomainState state, std::string name = "web1") {
-    drivers::DomainView view;
-    view.id = VmId(name);
-    view.name = std::move(name);
-    view.state = state;
-    view.state_reason = "seen";
-    view.spec = a_vm("web1").spec();
-    if (is_active(state)) view.balloon = mebibytes(512);
-    return view;
-}
-
-drivers::DomainView stamped(drivers::DomainView view, std::uint64_t epoch, std::string cluster = ours) {
-    view.stamp = drivers::Stamp{std::move(cluster), HostId("h1"), epoch};
-    return view;
-}
-
-HostSaid defined(std::string host, drivers::DomainView view) {
-    return {HostId(std::move(host)), HostSaid::Kind::defined, std::move(view), noon};
-}
-HostSaid defined(std::string host, DomainState state) {
-    return defined(std::move(host), a_view(state));
-}
-HostSaid absent(std::string host) {
-    return {HostId(std::move(host)), HostSaid::Kind::absent, std::nullopt, noon};
-}
-HostSaid unreachable(std::string host) {
-    return {HostId(std::move(host)), HostSaid::Kind::unreachable, std::nullopt, noon};
-}
-HostSaid removed(std::string host) {
-    return {HostId(std::move(host)), HostSaid::Kind::removed, std::nullopt, noon};
-}
-
-class Merge : public ::testing::Test {
-  protected:
-    Merge() {
-        for (const auto* name : {"h1", "h2", "h3"}) hosts.put(a_host(name).build());
-    }
-    MergeContext context() {
-        return {.cluster = ours, .now = noon, .hosts = hosts, .proven = proven, .searched = searched};
-    }
-    Merged merged(std::optional<Vm> row, std::vector<HostSaid> said) { return merge(row, said, context()); }
-    Vm after(const Vm& row, std::vector<HostSaid> said) {
-        auto result = merged(row, std::move(said));
-        EXPECT_FALSE(result.doubtful);
-        EXPECT_TRUE(result.row);
-        kinds.clear();
-        for (const auto& note : result.notes) kinds.push_back(note.kind);
-        if (!result.row) return {};
-        return *result.row;
-    }
-    void confirm_dead(const std::string& host) { hosts.put(a_host(host).confirmed_dead().build()); }
-
-    Table<Host> hosts;
-    bool proven = false;
-    bool searched = true;
-    std::vector<std::string> kinds;
-};
 
 TEST_F(Merge, AdoptsAnUnknownDomainAsAnObservedVm) {
     const auto result = merged(std::nullopt, {defined("h1", DomainState::running)});
@@ -396,132 +328,6 @@ TEST_F(Merge, TheSpecOfAnAdoptedVmFollowsTheHostButBallastsOwnFieldsStay) {
     EXPECT_EQ(vm.spec.moves, MovePolicy::never);
     EXPECT_THAT(vm.alerts, IsEmpty());
     EXPECT_THAT(kinds, ElementsAre("vm.changed", "vm.changed"));
-}
-
-TEST_F(Merge, ABalloonThatMovesIsAnEvent) {
-    Vm row = after(a_vm().on("h1").build(), {defined("h1", DomainState::running)});
-    EXPECT_EQ(row.balloon, mebibytes(512));
-    drivers::DomainView view = a_view(DomainState::running);
-    view.balloon = mebibytes(256);
-    const auto result = merged(row, {defined("h1", view)});
-    EXPECT_THAT(result.notes, ElementsAre(Note{"vm.balloon_changed", "web1: balloon 512 MiB -> 256 MiB"}));
-    EXPECT_EQ(after(*result.row, {defined("h1", DomainState::shut_off)}).balloon, Bytes(0));
-}
-
-TEST_F(Merge, UndefinedWhileItRunsIsAnEvent) {
-    const Vm row = a_vm().on("h1").running().build();
-    drivers::DomainView view = a_view(DomainState::running);
-    view.persistent = false;
-    after(row, {defined("h1", view)});
-    EXPECT_THAT(kinds, Contains("vm.undefined"));
-}
-
-TEST_F(Merge, AnotherMakersAlertsStay) {
-    Vm row = a_vm().on("h1").build();
-    row.alerts = {"restarted from its disk"};
-    EXPECT_THAT(after(row, {absent("h1")}).alerts, Contains("restarted from its disk"));
-}
-
-TEST_F(Merge, TheReleaseOfADeadHostFreesItsVm) {
-    const Vm row = after(a_vm().on("h1").running().epoch(3).build(), {unreachable("h1")});
-    const Vm vm = released(row, HostId("h1"), "burnt", noon);
-    EXPECT_EQ(vm.state, VmState::stopped);
-    EXPECT_EQ(vm.state_reason, "host confirmed dead: burnt");
-    EXPECT_EQ(vm.host, std::nullopt);
-    EXPECT_EQ(vm.epoch, 4U);
-    confirm_dead("h1");
-    EXPECT_EQ(after(vm, {unreachable("h1")}), vm);
-    EXPECT_EQ(released(row, HostId("h2"), "burnt", noon), row) << "another host's VM is left alone";
-}
-
-TEST_F(Merge, AVmThatAJobHeldIsReleasedAtTheNextLook) {
-    Vm row = after(a_vm().on("h1").running().epoch(3).build(), {unreachable("h1")});
-    row.job = JobId("j1");
-    EXPECT_EQ(released(row, HostId("h1"), "burnt", noon), row);
-    confirm_dead("h1");
-    row.job.reset();
-    const Vm vm = after(row, {unreachable("h1")});
-    EXPECT_EQ(vm.state, VmState::stopped);
-    EXPECT_EQ(vm.host, std::nullopt);
-}
-
-TEST_F(Merge, AReleasedVmRunsElsewhereAndTheDeadHostsCopyIsStale) {
-    const Vm lost = after(a_vm().on("h1").running().epoch(3).build(), {unreachable("h1")});
-    confirm_dead("h1");
-    const Vm moved =
-        after(released(lost, HostId("h1"), "burnt", noon), {defined("h2", stamped(a_view(DomainState::running), 4))});
-    EXPECT_EQ(moved.state, VmState::running);
-    EXPECT_EQ(moved.host, HostId("h2"));
-    EXPECT_THAT(moved.alerts, ElementsAre(StartsWith("stale definition: h1")));
-    proven = true;
-    const Vm back = after(moved, {defined("h1", DomainState::running), defined("h2", DomainState::running)});
-    EXPECT_EQ(back.state, VmState::conflict);
-}
-
-TEST_F(Merge, AReleasedVmReturnsToItsHostWhenItComesBack) {
-    const Vm lost = after(a_vm().on("h1").running().epoch(3).build(), {unreachable("h1")});
-    confirm_dead("h1");
-    const Vm vm =
-        after(released(lost, HostId("h1"), "burnt", noon), {defined("h1", stamped(a_view(DomainState::running), 3))});
-    EXPECT_EQ(vm.state, VmState::running);
-    EXPECT_EQ(vm.host, HostId("h1"));
-    EXPECT_EQ(vm.epoch, 5U);
-}
-
-TEST_F(Merge, AnActiveCopyOnASilentHostIsFearedBesideAStoppedOwner) {
-    const Vm row = a_vm().on("h1").also_defined_on("h2", DomainState::running).build();
-    const Vm vm = after(row, {defined("h1", DomainState::shut_off), unreachable("h2")});
-    EXPECT_EQ(vm.state, VmState::unknown);
-    EXPECT_THAT(vm.state_reason, HasSubstr("h2"));
-}
-
-TEST_F(Merge, ARunningOwnerStaysKnownBesideASilentOldHost) {
-    const Vm row = a_vm().on("h2").running().also_defined_on("h1", DomainState::postcopy_source).build();
-    const Vm vm = after(row, {unreachable("h1"), defined("h2", DomainState::running)});
-    EXPECT_EQ(vm.state, VmState::running);
-}
-
-TEST_F(Merge, AVmIsForgottenWithItsRemovedHost) {
-    hosts.put(a_host("h1").state(HostState::removed).build());
-    const auto result = merged(a_vm().on("h1").running().build(), {removed("h1")});
-    EXPECT_FALSE(result.row);
-    EXPECT_EQ(result.notes.front().kind, "vm.forgotten");
-}
-
-TEST_F(Merge, ARemovedHostsRunningCopyIsFearedWhileOthersDefineTheVm) {
-    const Vm row = a_vm().on("h1").running().also_defined_on("h2", DomainState::shut_off).build();
-    hosts.put(a_host("h1").state(HostState::removed).build());
-    EXPECT_EQ(after(row, {removed("h1")}).state, VmState::unknown);
-}
-
-TEST_F(Merge, WithoutAnOwnerTheHighestEpochIsIt) {
-    Vm row = a_vm().on("h3").epoch(9).build();
-    const Vm vm = after(row, {absent("h3"), defined("h1", stamped(a_view(DomainState::shut_off), 4)),
-                              defined("h2", stamped(a_view(DomainState::shut_off), 8))});
-    EXPECT_EQ(vm.host, HostId("h2"));
-    EXPECT_EQ(vm.state, VmState::stopped);
-}
-
-TEST_F(Merge, ABrokenPostCopyWithoutAJobIsAnAlert) {
-    const Vm row = a_vm().on("h1").running().build();
-    const Vm vm =
-        after(row, {defined("h1", DomainState::postcopy_failed), defined("h2", DomainState::postcopy_failed)});
-    EXPECT_EQ(vm.state, VmState::migrating);
-    EXPECT_TRUE(alert::has(vm, alert::broken_post_copy));
-}
-
-TEST(SpecDifference, IsEmptyWhereTheSpecLeavesTheChoiceToBallast) {
-    VmSpec spec;
-    spec.nics.push_back({.network = "default", .bridge = {}, .mac = {}});
-    spec.disks.emplace_back().size = gibibytes(1);
-    VmSpec on_host = spec;
-    on_host.machine = "pc-q35-7.2";
-    on_host.nics[0].mac = "52:54:00:00:00:01";
-    on_host.disks[0].path = "/pools/a/web1.qcow2";
-    on_host.boot.kernel = "/boot/kernel";
-    EXPECT_EQ(spec_difference(spec, on_host), "");
-    on_host.disks.emplace_back().path = "/pools/a/other";
-    EXPECT_EQ(spec_difference(spec, on_host), "number of disks 1 -> 2");
 }
 
 }  // namespace

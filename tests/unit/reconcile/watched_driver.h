@@ -1,9 +1,11 @@
 #pragma once
 // A driver that passes every call on and remembers those that change something on a host: a test can then prove that
-// nothing was changed where nothing may be.
+// nothing was changed where nothing may be. It also notes which pairs of hosts are probed at the same time.
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +29,31 @@ class ChangesMade {
         return found;
     }
 
+    void begin_probe(const std::string& from, const std::string& to) {
+        const std::scoped_lock lock(mutex_);
+        shared_a_host_ = !probed_.insert(from).second || !probed_.insert(to).second || shared_a_host_;
+        most_probes_ = std::max(most_probes_, probed_.size() / 2);
+    }
+    void end_probe(const std::string& from, const std::string& to) {
+        const std::scoped_lock lock(mutex_);
+        probed_.erase(from);
+        probed_.erase(to);
+    }
+    [[nodiscard]] std::size_t most_probes_at_once() const {
+        const std::scoped_lock lock(mutex_);
+        return most_probes_;
+    }
+    [[nodiscard]] bool two_probes_shared_a_host() const {
+        const std::scoped_lock lock(mutex_);
+        return shared_a_host_;
+    }
+
   private:
     mutable std::mutex mutex_;
     std::vector<std::pair<HostId, std::string>> calls_;
+    std::set<std::string> probed_;
+    std::size_t most_probes_ = 0;
+    bool shared_a_host_ = false;
 };
 
 class WatchedHost final : public drivers::HostDriver,
@@ -92,7 +116,14 @@ class WatchedHost final : public drivers::HostDriver,
     Task<> resume(VmId vm) override { return changed("resume"), inner_->migration().resume(vm); }
     Task<> suspend(VmId vm) override { return changed("suspend"), inner_->migration().suspend(vm); }
     Task<std::vector<PairCheck>> probe_peer(std::string uri, std::string address) override {
-        return inner_->migration().probe_peer(std::move(uri), std::move(address));
+        return probe(inner_, changes_, "sim://" + id_.str(), std::move(uri), std::move(address));
+    }
+    static Task<std::vector<PairCheck>> probe(std::shared_ptr<HostDriver> inner, std::shared_ptr<ChangesMade> changes,
+                                              std::string from, std::string to, std::string address) {
+        changes->begin_probe(from, to);
+        auto found = co_await inner->migration().probe_peer(to, std::move(address));
+        changes->end_probe(from, to);
+        co_return found;
     }
 
     Task<> set_balloon(VmId vm, Bytes target) override {
