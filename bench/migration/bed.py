@@ -137,7 +137,7 @@ class Bed:
 
     def forecast(self, guest: Guest, target: str) -> dict[str, Any]:
         """What Ballast says before a move."""
-        found: dict[str, Any] = self.api.get(f"/vms/{guest.name}/migration-forecast?to={target}")
+        found: dict[str, Any] = self.api.get(f"/vms/{guest.name}/migration-forecast?to={target}&post_copy=true")["items"][0]["forecast"]
         return found
 
     # --- the moves ---

@@ -104,8 +104,9 @@ def run_cell(bed: Bed, guest: Guest, link: Link, contenders: list[str], pace: Ca
 def say_forecast(cell: Cell) -> None:
     """What Ballast expects, for whoever watches."""
     for mode in cell.forecast["modes"]:
-        say(f"{cell.guest.name}, {cell.link.name}: forecast {mode['mode']} {mode['total_ms'] if 'total_ms' in mode else mode['total']}"
-            f" {mode['converges']} {'' if mode['feasible'] else 'NOT FEASIBLE '}{mode['reason']}")
+        total = "{low_ms} {likely_ms} {high_ms} ms".format(**mode["total"])
+        say(f"{cell.guest.name}, {cell.link.name}: forecast {mode['mode']}: {total}, converges: {mode['converges']}, "
+            f"{'' if mode['feasible'] else 'NOT FEASIBLE '}{mode['reason']}")
 
 
 def run_grid(bed: Bed, guests: list[Guest], links: list[Link], contenders: list[str], pace: Callable[[str], Pace], raw: Any,
