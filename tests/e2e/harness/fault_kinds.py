@@ -1,0 +1,110 @@
+"""What breaks under a move: each fault by name, what it does, and the runner that walks a table of phases and faults."""
+
+from __future__ import annotations
+
+import time
+import unittest
+from dataclasses import dataclass
+
+from harness.api import ApiError
+from harness.base import FULL, say, wait_for
+from harness.traveller import STAYED, Traveller
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the matrix: in this phase of this mode this breaks; it ends in one of these ways. `everyday`: not only with BALLAST_FULL=1."""
+
+    phase: str
+    mode: str
+    fault: str
+    endings: tuple[str, ...]
+    everyday: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.fault} in {self.phase} ({self.mode})"
+
+
+def run(test: unittest.TestCase, traveller: Traveller, cases: tuple[Case, ...]) -> None:
+    """Each case as a subtest with its time; what is left out for time is said."""
+    for case in cases:
+        if not (case.everyday or FULL):
+            say(f"left out for time (BALLAST_FULL=1 runs it): {case}")
+            continue
+        with test.subTest(case=str(case)):
+            begin = time.monotonic()
+            traveller.settle()
+            say(f"{case}:")
+            disturbed(test, traveller, case)
+            say(f"  {time.monotonic() - begin:.1f} s")
+
+
+def disturbed(test: unittest.TestCase, traveller: Traveller, case: Case) -> str:
+    """The move begins, is met in the phase, the fault strikes, the brake comes off; the ending is judged."""
+    lab = traveller.cluster.lab
+    # A move in setup waits for the target's libvirtd: while that stands still, it can be met there for certain. Its QEMU comes after.
+    held = case.phase == "setup" and case.fault != "target_qemu"
+    (source,) = lab.where(traveller.vm, "--state-running")
+    target = "h2" if source == "h1" else "h1"
+    if held:
+        lab("stop", target)
+    try:
+        traveller.begin(case.mode)
+        if case.phase != "setup" or held:
+            traveller.reach(case.phase)
+        strike(test, traveller, case, held)
+    finally:
+        traveller.mend()
+    return traveller.assert_ending(test, case.endings, 150)
+
+
+def strike(test: unittest.TestCase, traveller: Traveller, case: Case, held: bool) -> None:
+    """The fault itself, and the end of it."""
+    lab, daemon = traveller.cluster.lab, traveller.cluster.daemon
+    sides = {"source": traveller.source, "target": traveller.target}
+    side, _, what = case.fault.partition("_")
+    if case.fault == "daemon":
+        daemon.kill9()
+        release(traveller, held)
+        daemon.start()
+    elif what == "libvirtd":
+        lab("crash", sides[side], "--libvirtd-only")
+        release(traveller, held and side != "target")
+        lab("revive", sides[side])
+    elif what == "qemu":
+        traveller.kill_qemu(sides[side])
+        release(traveller, held)
+    elif side == "cut":
+        cut(traveller, *what.split("_"))
+    elif case.fault == "cancel":
+        cancel(test, traveller, case)
+        release(traveller, held)
+    else:
+        raise ValueError(case.fault)
+
+
+def release(traveller: Traveller, held: bool) -> None:
+    """Lets the target's libvirtd go on."""
+    if held:
+        traveller.cluster.lab("cont", traveller.target)
+
+
+def cut(traveller: Traveller, how: str, seconds: str) -> None:
+    """The source's wire is cut for so long: `hard` (no carrier) or `silent` (frames vanish)."""
+    lab = traveller.cluster.lab
+    lab("cut", traveller.source, *(("--silent",) if how == "silent" else ()))
+    since = time.monotonic()
+    wait_for(lambda: time.monotonic() - since > float(seconds), float(seconds) + 5, "the cut is over", 0.2)
+    say(f"  at the end of the cut: {traveller.row().get('phase')}: {traveller.row().get('phase_reason')}")
+    lab("heal", traveller.source)
+
+
+def cancel(test: unittest.TestCase, traveller: Traveller, case: Case) -> None:
+    """The operator's word: followed before the switch, refused with the reason behind it."""
+    path = f"/jobs/{traveller.job}/cancel"
+    if STAYED in case.endings:
+        traveller.cluster.api.post(path)
+        return
+    with test.assertRaises(ApiError) as refused:
+        traveller.cluster.api.post(path)
+    test.assertEqual(("failed_precondition", True), (refused.exception.code, "switch" in refused.exception.detail), refused.exception)

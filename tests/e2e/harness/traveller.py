@@ -1,0 +1,300 @@
+"""One VM that is moved again and again while something breaks, and the ending that SAFETY.md rule 4 asks for. It is moved from wherever it
+is to the other of h1 and h2; its serial console tells whether its memory is whole."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import unittest
+from contextlib import suppress
+from typing import Any
+
+from ballast_lab.heartbeat import Watcher
+from harness.api import ENDED, ApiError
+from harness.base import say, wait_for
+from harness.cluster import Cluster, CopyWatch
+
+LOAD = "16:200:random"
+SLOW = "20mbit"  # a push or a pull takes half a minute: it can be met in any phase
+ON_THE_WAY = ("claimed", "preparing", "setup", "push", "stop_and_copy", "pull")
+# Where each mode goes through; a phase that is not in its list is never met.
+ROUTES = {"pre_copy": ("setup", "push"), "stop_and_copy": ("setup", "stop_and_copy"), "post_copy": ("setup", "push", "pull"),
+          "hybrid": ("setup", "push", "pull")}
+# The ending of a disturbed move. `moved`, `stayed`: the same guest, not a beat lost. `restarted`: booted anew from its disk. `stopped`: its
+# QEMU died before the switch, and nothing runs.
+MOVED, STAYED, RESTARTED, STOPPED = "moved", "stayed", "restarted", "stopped"
+
+
+class Traveller:
+    """The VM, its present move, and what the hosts themselves say of both."""
+
+    def __init__(self, cluster: Cluster, name: str, memory_mib: int = 128, load: str = LOAD) -> None:
+        self.cluster, self.name, self.memory_mib, self.load = cluster, name, memory_mib, load
+        self.generation = 0
+        self.vm = ""
+        self.job = ""
+        self.seq = 0
+        self.source, self.target = "h1", "h2"
+        self.heart: Watcher | None = None
+        self.watch: CopyWatch | None = None
+
+    # -- before the move
+
+    def settle(self) -> None:
+        """Mends every fault, ends every move, and has the VM running on one of the two hosts; a fresh one where it is not whole."""
+        self.close()
+        self.mend()
+        if not self.cluster.daemon.runs():
+            self.cluster.daemon.start()
+        self.cluster.await_hosts()
+        for job in self.cluster.api.items("/jobs"):
+            if job["state"] not in ENDED:
+                self.cluster.api.wait_job(job["id"], 120)
+        if self.vm and self._is_whole():
+            return
+        self.discard()
+        self.generation += 1
+        label = f"{self.name}{self.generation}"
+        self.vm = self.cluster.create(label, "h1", memory_mib=self.memory_mib, load=self.load)["id"]
+        self.cluster.beats(label)
+        self.cluster.await_pairs()
+
+    def _is_whole(self) -> bool:
+        """Whether it runs, once, and has seen no corruption yet."""
+        running = self.cluster.lab.where(self.vm, "--state-running")
+        sick = "CORRUPT" in self.console.read_text(errors="replace")
+        return len(running) == 1 and running == self.cluster.lab.where(self.vm) and running[0] in ("h1", "h2") and not sick
+
+    def discard(self) -> None:
+        """Ends and deletes it."""
+        if not self.vm:
+            return
+        for host in self.cluster.lab.hosts:
+            self.cluster.lab.virsh(host, "destroy", self.vm, check=False)
+        wait_for(lambda: (self.cluster.api.vm_or_none(self.vm) or {}).get("state") in (None, "stopped", "missing"), 30,
+                 f"{self.label} is seen to be off")
+        if self.cluster.api.vm_or_none(self.vm):
+            self.cluster.delete(self.vm)
+        self.vm = ""
+
+    def mend(self) -> None:
+        """Undoes whatever a fault may have left behind."""
+        facts = self.cluster.lab.refresh()
+        for host in facts["hosts"]:
+            if host["state"] == "stopped":
+                self.cluster.lab("cont", host["name"])
+            if host["link"] != "up":
+                self.cluster.lab("heal", host["name"])
+            if host["rate"]:
+                self.cluster.lab("slow", host["name"], "off")
+            if host["state"] == "down":
+                self.cluster.lab("revive", host["name"])
+        self.cluster.lab.refresh()
+
+    def close(self) -> None:
+        """Ends the looking."""
+        if self.watch is not None:
+            self.watch.__exit__()
+        if self.heart is not None:
+            self.heart.close()
+        self.watch = self.heart = None
+
+    @property
+    def label(self) -> str:
+        """The VM's name."""
+        return f"{self.name}{self.generation}"
+
+    @property
+    def console(self) -> pathlib.Path:
+        """Where the guest's heart is seen to beat."""
+        return self.cluster.lab.console(self.label)
+
+    # -- the move
+
+    def look(self) -> None:
+        """Learns where it is, and watches its heart and its copies from now on."""
+        (self.source,) = self.cluster.lab.where(self.vm, "--state-running")
+        self.target = "h2" if self.source == "h1" else "h1"
+        self.heart = Watcher(str(self.console))
+        self.watch = CopyWatch(self.cluster.lab, self.vm)
+        self.watch.__enter__()
+        self.seq = self.cluster.api.last_seq()
+
+    def begin(self, mode: str, rate: str = SLOW, **policy: Any) -> str:
+        """Asks for the move over a slow wire; the job's id."""
+        self.look()
+        if rate:
+            self.cluster.lab("slow", self.source, rate)
+        self.job = str(self.cluster.api.post(f"/vms/{self.vm}/migrate", self.body(mode, **policy))["id"])
+        return self.job
+
+    def body(self, mode: str, **policy: Any) -> dict[str, Any]:
+        """What asks for this move."""
+        return {"to": self.target, "mode": mode, **({"policy": policy} if policy else {})}
+
+    def row(self) -> dict[str, Any]:
+        """The migration's record; empty before it is claimed."""
+        try:
+            found: dict[str, Any] = self.cluster.api.get(f"/migrations/{self.job}")
+            return found
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return {}
+
+    def phase(self) -> str:
+        """Where the move is."""
+        return str(self.row().get("phase", ""))
+
+    def reach(self, phase: str, seconds: float = 90) -> None:
+        """Waits until the move is in `phase`, and fails when it passed it by. In push, stop-and-copy and pull some memory has gone over the
+        wire."""
+        order = ("", *ON_THE_WAY)
+
+        def there() -> bool:
+            now = self.phase()
+            if now == phase:
+                return phase == "setup" or self.sent() > 1 << 20
+            if now not in order or phase not in order or order.index(now) > order.index(phase):
+                raise AssertionError(f"it went by {phase}: it is in {now}: {self.cluster.api.job(self.job)['error']}")
+            return False
+
+        wait_for(there, seconds, f"the move is in {phase}", 0.02)
+
+    def sent(self) -> int:
+        """Bytes over the wire, by what the source's libvirt says."""
+        info = self.cluster.lab.virsh(self.source, "domjobinfo", self.vm, "--rawstats", check=False)
+        found = [line.split(":")[1] for line in info.splitlines() if line.startswith("data_processed:")]
+        return int(found[0]) if found else 0
+
+    def full_speed(self) -> None:
+        """Takes the brake off, so that the end comes soon."""
+        self.cluster.lab("slow", self.source, "off")
+
+    def qemu(self, host: str, seconds: float = 20) -> int:
+        """The pid of this VM's QEMU on a host."""
+        mark = f"guest={self.label},".encode()
+
+        def find() -> int:
+            self.cluster.lab.refresh()
+            for pid in self.cluster.lab.hosts[host]["qemu_pids"]:
+                with suppress(OSError):
+                    if mark in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                        return int(pid)
+            return 0
+
+        return wait_for(find, seconds, f"{self.label} has a QEMU on {host}", 0.02)
+
+    def kill_qemu(self, host: str) -> None:
+        """kill -9, as the OOM killer does."""
+        os.kill(self.qemu(host), signal.SIGKILL)
+
+    # -- the ending
+
+    def wait_end(self, seconds: float = 120) -> dict[str, Any]:
+        """The job as it ended, while the guest is watched."""
+        def ended() -> dict[str, Any] | None:
+            assert self.heart is not None
+            self.heart.poll()
+            job = self.cluster.api.job(self.job)
+            return job if job["state"] in ENDED else None
+
+        try:
+            return wait_for(ended, seconds, "the move ends", 0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.row()}") from error
+
+    def kinds(self) -> list[str]:
+        """The kinds of the events of this VM and its move since the move was asked for."""
+        return [e["kind"] for e in self.cluster.api.events(self.seq) if e["subject_id"] in (self.vm, self.job)]
+
+    def assert_ending(self, test: unittest.TestCase, allowed: tuple[str, ...], seconds: float = 120) -> str:
+        """What must be true after every fault; gives the ending that it was."""
+        job = self.wait_end(seconds)
+        self.cluster.await_hosts()
+        ending = self._ending(job)
+        why = (job["error"] or {}).get("message", "")
+        say(f"  {ending}: {job['state']} {why}")
+        test.assertIn(ending, allowed, f"{job['state']} {why}; runs on {self.cluster.lab.where(self.vm, '--state-running')}")
+        owners = {MOVED: self.target, STAYED: self.source, STOPPED: self.source}
+        self.assert_settled(test, owners.get(ending) or self.owner_by_inventory(), ending)
+        return ending
+
+    def assert_settled(self, test: unittest.TestCase, owner: str, ending: str = MOVED) -> None:
+        """One copy on `owner`, whole, and books that say so."""
+        self._assert_one_copy(test, owner, ending)
+        self.assert_heart(test, ending)
+        self._assert_bookkeeping(test)
+
+    def owner_by_inventory(self) -> str:
+        """Where Ballast says that it is."""
+        return self.cluster.host_name(self.cluster.api.vm(self.vm)["host"])
+
+    def _ending(self, job: dict[str, Any]) -> str:
+        if "vm.running_state_lost" in self.kinds():
+            return RESTARTED
+        if job["state"] == "succeeded":
+            return MOVED
+        return STAYED if self.cluster.lab.where(self.vm, "--state-running") else STOPPED
+
+    def _assert_one_copy(self, test: unittest.TestCase, owner: str, ending: str) -> None:
+        """Exactly one definition, at the owner, and exactly one running copy (or none that should); the inventory says the same."""
+        lab = self.cluster.lab
+        runs = [] if ending == STOPPED else [owner]
+        state = "stopped" if ending == STOPPED else "running"
+        try:
+            wait_for(lambda: lab.where(self.vm, "--state-running") == runs and lab.where(self.vm) == [owner], 30, "one copy")
+            wait_for(lambda: self.cluster.api.vm(self.vm)["state"] == state, 30, "the inventory says so")
+        except AssertionError:
+            test.fail(f"{ending}: runs on {lab.where(self.vm, '--state-running')}, defined on {lab.where(self.vm)}, "
+                      f"owner {owner}, wanted {state}, inventory {self.cluster.api.vm(self.vm)}")
+        assert self.watch is not None
+        test.assertEqual([], self.watch.doubled, "two copies ran at once")
+        test.assertEqual(owner, self.owner_by_inventory())
+
+    def assert_heart(self, test: unittest.TestCase, ending: str = MOVED) -> None:
+        """Every beat in order and no page but its own; a guest that was booted anew begins anew."""
+        heart = self.heart
+        assert heart is not None
+        if ending != STOPPED:
+            goal = len(heart.sequence) + 10
+            wait_for(lambda: heart.poll() >= 0 and len(heart.sequence) >= goal, 90, f"{self.label} beats on")
+        test.assertEqual([], heart.corrupt, "the guest's memory is not what it wrote")
+        if ending in (MOVED, STAYED):
+            test.assertTrue(heart.contiguous(), f"beats are missing or doubled: {heart.report()}")
+        if ending == RESTARTED:
+            falls = [b for a, b in zip(heart.sequence, heart.sequence[1:]) if b != a + 1]
+            test.assertEqual(1, len(falls), f"it was to begin anew once: {heart.report()}")
+            test.assertLess(falls[0], 20, "it did not begin anew")
+
+    def _assert_bookkeeping(self, test: unittest.TestCase) -> None:
+        """Claim released, nobody waits for the VM, no orphan, and the inventory says what every host says."""
+        wait_for(lambda: self.cluster.api.vm(self.vm)["job"] is None, 30, "no job holds the VM")
+        events = [e["kind"] for e in self.cluster.api.events(self.seq) if e["kind"].startswith("claim.")]
+        test.assertEqual(events.count("claim.made"), events.count("claim.released"), "a claim was left over")
+        alerts = [a for a in self.cluster.api.vm(self.vm)["alerts"] if a.startswith(("conflict:", "stale definition:"))]
+        test.assertEqual([], alerts)
+        self.cluster.assert_no_orphans(test)
+        self.cluster.assert_true_inventory(test)
+
+
+class HandMove:
+    """`virsh migrate` in the background, as an operator would run it by hand."""
+
+    def __init__(self, traveller: Traveller, to: str) -> None:
+        lab = traveller.cluster.lab
+        self.process = subprocess.Popen(
+            ["virsh", "-q", "-c", lab.hosts[traveller.source]["uri"], "migrate", traveller.vm, lab.hosts[to]["peer_uri"], "--live",
+             "--p2p", "--persistent", "--undefinesource", "--unsafe"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wait(self, seconds: float = 120) -> tuple[int, str]:
+        """Exit code and words."""
+        try:
+            words, _ = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, words.strip()
