@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import time
 import unittest
 import urllib.parse
@@ -14,9 +15,12 @@ from harness.api import ApiError
 from harness.base import say, wait_for
 from harness.cluster import Cluster
 
-WITHIN_S = 3.0  # the promise is 1 s on a free machine; the measured time is printed
-# What has no libvirt event (autostart) is seen by the sweep of definitions, 5 min apart unless set.
-cluster = Cluster(3, 2048, "hosts.xml_sweep_interval=10s")
+# What has an event of libvirt's is seen within 1 s: that is asserted of the median of several acts, for one act alone may wait for a
+# busy machine's scheduler (both daemons and the guests share two cores here), though never longer than WORST_S.
+WITHIN_S, WORST_S = 1.0, 2.0
+# The rest (autostart) within one sweep of statistics at its default; the sweep of definitions is put too far away to help.
+SWEEP_S = 10.0
+cluster = Cluster(3, 2048, "hosts.xml_sweep_interval=1h")
 before: dict[str, str] = {}
 UUID = re.compile(r"<uuid>.*</uuid>")
 SPLIT = "11111111-2222-4333-8444-555555555555"
@@ -114,7 +118,7 @@ class OneUuidTwice(unittest.TestCase):
             cluster.lab.virsh("h1", "start", "split")
             cluster.lab.virsh("h2", "start", "split")
             done = time.monotonic()
-            arrival, event = stream.wait(lambda e: e.get("kind") == "vm.conflict", WITHIN_S + 2, "split is in conflict")
+            arrival, event = stream.wait(lambda e: e.get("kind") == "vm.conflict", 5, "split is in conflict")
             say(f"conflict seen {max(0.0, arrival - done):.2f} s after the second start")
         self.assertEqual("outside", event["origin"])
         conflict = cluster.api.vm("split")
@@ -134,7 +138,10 @@ class OneUuidTwice(unittest.TestCase):
 class ByHand(unittest.TestCase):
     """Each act with virsh: on the stream and in the inventory, marked outside."""
 
-    def act(self, kinds: tuple[str, ...], vm: str, *words: str, says: str = "", within: float = WITHIN_S) -> None:
+    def setUp(self) -> None:
+        self.took: list[float] = []
+
+    def act(self, kinds: tuple[str, ...], vm: str, *words: str, says: str = "", within: float = WORST_S) -> None:
         """Runs virsh on h1 and waits for the event."""
         with cluster.api.stream() as stream:
             cluster.lab.virsh("h1", *words)
@@ -142,9 +149,15 @@ class ByHand(unittest.TestCase):
             arrival, event = stream.wait(
                 lambda e: e.get("kind") in kinds and e.get("subject_id") == vm and says in e["message"],
                 within, f"virsh {' '.join(words)} happened ({kinds})")
-        say(f"virsh {words[0]}: {event['kind']} after {max(0.0, arrival - done):.3f} s: {event['message']}")
+        self.note(words[0], max(0.0, arrival - done), event, within)
+
+    def note(self, verb: str, took: float, event: dict[str, Any], within: float = WORST_S) -> None:
+        """Keeps the time of an act that has an event of libvirt's; what is seen by the sweep does not count."""
+        say(f"virsh {verb}: {event['kind']} after {took:.3f} s: {event['message']}")
         self.assertEqual(("outside", "outside"), (event["origin"], event["actor"]), event)
-        self.assertLess(arrival - done, within)
+        self.assertLess(took, within)
+        if within == WORST_S:
+            self.took.append(took)
 
     def assert_state(self, vm: str, state: str) -> None:
         """After the event the inventory says it at once."""
@@ -156,9 +169,8 @@ class ByHand(unittest.TestCase):
             cluster.lab.virsh("h1", "define", str(path))
             done = time.monotonic()
             arrival, event = stream.wait(lambda e: e.get("kind") == "vm.defined" and e["subject_name"] == "hand",
-                                         WITHIN_S, "hand is defined")
-        say(f"virsh define: {event['kind']} after {max(0.0, arrival - done):.3f} s")
-        self.assertEqual("outside", event["origin"])
+                                         WORST_S, "hand is defined")
+        self.note("define", max(0.0, arrival - done), event)
         vm = cluster.api.vm("hand")["id"]
         self.assert_state(vm, "stopped")
         self.act(("vm.started",), vm, "start", "hand")
@@ -171,11 +183,14 @@ class ByHand(unittest.TestCase):
         nics = len(cluster.api.vm(vm)["spec"]["nics"])
         self.act(("vm.changed",), vm, "attach-interface", "hand", "network", "lab", "--model", "virtio", "--live")
         wait_for(lambda: len(cluster.api.vm(vm)["spec"]["nics"]) == nics + 1, 5, "the new NIC is in the inventory")
-        self.act(("vm.changed",), vm, "autostart", "hand", says="autostart", within=25)
+        self.act(("vm.changed",), vm, "autostart", "hand", says="autostart", within=SWEEP_S + WORST_S)
         self.act(("vm.stopped",), vm, "destroy", "hand")
         self.assert_state(vm, "stopped")
         self.act(("vm.removed_outside",), vm, "undefine", "hand")
         self.assertIsNone(cluster.api.vm_or_none(vm))
+        say(f"{len(self.took)} acts: median {statistics.median(self.took):.3f} s, worst {max(self.took):.3f} s")
+        self.assertGreaterEqual(len(self.took), 8)
+        self.assertLess(statistics.median(self.took), WITHIN_S)
         cluster.assert_true_inventory(self)
 
     def test_what_happens_while_the_daemon_is_down_appears_as_events(self) -> None:
