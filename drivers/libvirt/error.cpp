@@ -35,7 +35,8 @@ Code code_of_failure(std::string_view detail, int system_errno, Code otherwise) 
         return Code::resource_exhausted;
     if (says(detail, "already exists")) return Code::already_exists;
     if (is_unreachable(detail, system_errno)) return Code::unavailable;
-    if (says(detail, "to the same host")) return Code::failed_precondition;
+    if (says(detail, "to the same host") || says(detail, "before the start of migration"))
+        return Code::failed_precondition;
     if (system_errno == ENOENT && otherwise == Code::internal) return Code::not_found;
     return otherwise;
 }

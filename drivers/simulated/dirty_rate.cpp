@@ -1,5 +1,7 @@
 // The dirty-rate calculation: unique memory that the modelled load dirties within the window, in whole MiB/s as libvirt
 // answers.
+#include <algorithm>
+
 #include "core/try.h"
 #include "drivers/simulated/precopy.h"
 #include "drivers/simulated/state.h"
@@ -8,6 +10,7 @@ namespace ballast::drivers::simulated {
 namespace {
 
 constexpr Seconds longest_window{60};
+constexpr Bytes one_sample = mebibytes(2);  ///< 512 samples a GiB
 
 }  // namespace
 
@@ -29,7 +32,7 @@ Result<DirtyRate> State::dirty_rate(const std::string& host, const VmId& vm) {
     DirtyRate rate;
     if (!found->measured_from) return rate;
     rate.window = found->measured_window;
-    rate.resolution = mebibytes(found->measured_window.count());
+    rate.resolution = std::max(mebibytes(found->measured_window.count()), one_sample);
     rate.status = DirtyRate::Status::measuring;
     if (time.now() < *found->measured_from + found->measured_window) return rate;
     const GuestLoad load = load_of(vm);

@@ -113,9 +113,8 @@ class SimulatedMigration final : public MigrationRole {
         });
     }
     Task<> start_dirty_rate(VmId vm, Seconds window) override {
-        return line_->call<void>(Call::start_dirty_rate, vm, [vm, window](State& s, auto& host) {
-            return s.start_dirty_rate(host, vm, window);
-        });
+        return line_->call<void>(Call::start_dirty_rate, vm,
+                                 [vm, window](State& s, auto& host) { return s.start_dirty_rate(host, vm, window); });
     }
     Task<DirtyRate> dirty_rate(VmId vm) override {
         return line_->call<DirtyRate>(Call::dirty_rate, vm,

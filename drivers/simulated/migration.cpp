@@ -15,9 +15,11 @@ constexpr double wire_overhead = 1.008;
 /// Share of the working set's pages that the guest asks for before pre-paging brings them (Hines and Gopalan, VEE
 /// 2009).
 constexpr double fault_share = 0.2;
-constexpr double first_throttle = 0.2;
-constexpr double throttle_step = 0.1;
+/// QEMU's defaults of auto-converge, in per cent.
+constexpr int first_throttle = 20;
+constexpr int throttle_step = 10;
 constexpr double last_throttle = 0.99;
+constexpr Bytes default_xbzrle_cache = mebibytes(64);
 
 double seconds(Micros duration) {
     return std::chrono::duration<double>(duration).count();
@@ -34,8 +36,13 @@ Milliseconds to_ms(Micros duration) {
 bool may_switch(MigrationMode mode) {
     return mode == MigrationMode::post_copy || mode == MigrationMode::hybrid;
 }
+/// What flows on the wire until the phase is over.
+double bytes_left(const SimMigration& migration) {
+    if (migration.stage == Stage::mirror) return std::max(0.0, migration.disk_left);
+    return std::max(0.0, migration.stage == Stage::push ? migration.goal_left : migration.remaining) * migration.wire;
+}
 bool streams(Stage stage) {
-    return stage == Stage::push || stage == Stage::stop || stage == Stage::pull;
+    return stage == Stage::mirror || stage == Stage::push || stage == Stage::stop || stage == Stage::pull;
 }
 
 }  // namespace
@@ -51,6 +58,9 @@ double State::line_rate(const SimMigration& migration) {
         return static_cast<double>(card.count()) / static_cast<double>(std::max<std::size_t>(flows, 1));
     };
     double rate = std::min(share(from.model.link, from.outgoing.size()), share(to.model.link, to.incoming.size()));
+    if (from.model.stream)
+        rate = std::min(
+            rate, static_cast<double>(from.model.stream->count()) * std::max(1, migration.request.knobs.parallel));
     if (link.bandwidth) {
         const auto beside = std::ranges::count_if(from.outgoing, [&](const VmId& vm) {
             return migrations.contains(vm) && migrations.at(vm).to == migration.to;
@@ -69,6 +79,7 @@ double State::rate_of(const SimMigration& migration) {
         case Stage::setup:
         case Stage::paused:
             return 0;
+        case Stage::mirror:
         case Stage::push:
             return capped(migration.request.bandwidth);
         case Stage::stop:  // QEMU lifts its limit for the last part
@@ -77,6 +88,18 @@ double State::rate_of(const SimMigration& migration) {
             return capped(migration.request.post_copy_bandwidth);
     }
     return 0;
+}
+
+/// xbzrle sends only what changed of a page that its cache holds, from the second round on; the pull phase goes
+/// without.
+double State::wire_of(const SimMigration& migration) const {
+    const auto& knobs = migration.request.knobs;
+    const bool resends = migration.stage == Stage::stop || (migration.stage == Stage::push && migration.round > 1);
+    if (!knobs.xbzrle || !resends) return 1;
+    const GuestLoad load = load_of(migration.vm);
+    const double cache = as_double(knobs.xbzrle_cache.value_or(default_xbzrle_cache));
+    const double hit = std::min(1.0, cache / std::max(page, as_double(load.working_set)));
+    return 1 - hit * (1 - std::clamp(load.delta, 0.0, 1.0));
 }
 
 Dirtying State::dirtying(const SimMigration& migration) const {
@@ -90,9 +113,16 @@ Dirtying State::dirtying(const SimMigration& migration) const {
 void State::settle(SimMigration& migration) {
     const Instant now = time.now();
     if (now <= migration.settled) return;
-    const double moved = std::min(migration.rate * seconds(now - migration.settled), migration.remaining);
+    const double flowed = migration.rate * seconds(now - migration.settled);
     migration.settled = now;
-    migration.sent += moved;
+    if (migration.stage == Stage::mirror) {
+        const double copied = std::min(flowed, migration.disk_left);
+        migration.sent += copied;
+        migration.disk_left -= copied;
+        return;
+    }
+    const double moved = std::min(flowed / migration.wire, migration.remaining);
+    migration.sent += moved * migration.wire;
     migration.remaining -= moved;
     migration.goal_left -= moved;
     if (migration.stage != Stage::pull) return;
@@ -106,7 +136,8 @@ void State::schedule(SimMigration& migration) {
     migration.timer.reset();
     migration.rate = rate_of(migration);
     if (migration.rate <= 0) return;
-    const double left = std::max(0.0, migration.stage == Stage::push ? migration.goal_left : migration.remaining);
+    migration.wire = wire_of(migration);
+    const double left = bytes_left(migration);
     const Instant from = std::max(time.now(), migration.settled);
     migration.timer = time.at(from + micros(left / migration.rate), [this, vm = migration.vm] { phase_over(vm); });
 }
@@ -128,10 +159,14 @@ void State::share_links(const std::string& a, const std::string& b) {
 
 // --- the checks before the start ---
 
-Result<void> State::check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain, bool allow_unsafe) {
+Result<void> State::check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain,
+                                const MigrationRequest& request) {
     for (const auto& disk : domain.live.value_or(domain.config).disks) {
         if (disk.path.empty() || disk.path.starts_with("/dev/")) continue;
-        if (!disk.read_only && !allow_unsafe)
+        // libvirt makes the file of a full copy itself; of an incremental one the parent must be there.
+        if (!disk.read_only && request.knobs.copy_disks == DiskCopy::full) continue;
+        const bool copied = !disk.read_only && request.knobs.copy_disks == DiskCopy::incremental;
+        if (!disk.read_only && !copied && !request.allow_unsafe)
             return fail(Code::failed_precondition,
                         "unsafe migration: '{}' of '{}' is on storage that is not known as shared", disk.path,
                         domain.name);
@@ -154,10 +189,10 @@ Result<void> State::check_migration(const SimHost& host, const MigrationRequest&
     if (migrations.contains(request.vm))
         return fail(Code::failed_precondition, "domain '{}' is being migrated already", source->name);
     if (*target == host.model.name)
-        return fail(Code::internal, "domain '{}' is on host '{}' already", source->name, *target);  // as libvirt
+        return fail(Code::failed_precondition, "domain '{}' is on host '{}' already", source->name, *target);
     const SimHost* to = find_host(*target);
     if (to == nullptr || to->crashed || link_between(host.model.name, *target).cut != Cut::none)
-        return fail(Code::internal, "host '{}' can't reach '{}'", host.model.name, request.peer_uri);  // as libvirt
+        return fail(Code::unavailable, "host '{}' can't reach '{}'", host.model.name, request.peer_uri);
     if (const auto there = to->domains.find(request.vm); there != to->domains.end() && is_active(there->second.state))
         return fail(Code::failed_precondition, "domain '{}' is active on host '{}'", source->name, *target);
     if (const auto named = to->names.find(source->name); named != to->names.end() && named->second != request.vm)
@@ -169,7 +204,7 @@ Result<void> State::check_migration(const SimHost& host, const MigrationRequest&
     const auto& machines = to->model.facts.machine_types;
     if (!source->config.machine.empty() && std::ranges::find(machines, source->config.machine) == machines.end())
         return fail(Code::failed_precondition, "host '{}' has no machine type '{}'", *target, source->config.machine);
-    return check_disks(host, *to, *source, request.allow_unsafe);
+    return check_disks(host, *to, *source, request);
 }
 
 // --- the way of a migration ---
@@ -204,7 +239,53 @@ void State::migrate(const std::string& host, const MigrationRequest& request, st
     migration.settled = time.now();
     migration.total = as_double(arriving.config.memory);
     migration.waiters.push_back(std::move(done));
-    migration.timer = time.after(timing.migration_setup, [this, vm = request.vm] { begin_stream(vm); });
+    migration.disk_total = migration.disk_left = disk_bytes(migration);
+    migration.timer = time.after(timing.migration_setup, [this, vm = request.vm] { begin_mirror(vm); });
+}
+
+double State::disk_bytes(const SimMigration& migration) {
+    if (migration.request.knobs.copy_disks == DiskCopy::none) return 0;
+    const SimHost& from = hosts.at(migration.from);
+    const SimDomain& source = from.domains.at(migration.vm);
+    Bytes all;
+    for (const auto& disk : source.live.value_or(source.config).disks) {
+        std::string name;
+        std::string key;
+        const SimStore* store = disk.read_only ? nullptr : store_of(from, disk.path, &name, &key);
+        if (store == nullptr || !store->volumes.contains(name)) continue;
+        const SimVolume& volume = store->volumes.at(name);
+        all += migration.request.knobs.copy_disks == DiskCopy::full ? volume.capacity : volume.allocation;
+    }
+    return as_double(all);
+}
+
+/// Disks go first, by NBD; the memory follows when they are level.
+void State::begin_mirror(const VmId& vm) {
+    SimMigration& migration = migrations.at(vm);
+    migration.timer.reset();
+    if (migration.disk_left <= 0) return begin_stream(vm);
+    migration.stage = Stage::mirror;
+    migration.settled = time.now();
+    hosts.at(migration.from).outgoing.insert(vm);
+    hosts.at(migration.to).incoming.insert(vm);
+    share_links(migration.from, migration.to);
+}
+
+/// The target has the bytes: its file is there, and what its QEMU opens there is the guest's disk.
+void State::copy_volumes(const SimMigration& migration) {
+    if (migration.request.knobs.copy_disks == DiskCopy::none) return;
+    const SimHost& from = hosts.at(migration.from);
+    SimHost& to = hosts.at(migration.to);
+    for (auto& [path, held] : to.domains.at(migration.vm).disk_stores) {
+        std::string name;
+        std::string key;
+        const SimStore* source = store_of(from, path, &name, &key);
+        SimStore* target = store_of(to, path, &name, &held);
+        if (source == nullptr || target == nullptr || source == target || !source->volumes.contains(name)) continue;
+        target->volumes[name] = source->volumes.at(name);
+        for (auto& [pool_name, pool] : to.pools)
+            if (pool.model.store == held) pool.known.insert(name);
+    }
 }
 
 void State::begin_stream(const VmId& vm) {
@@ -241,8 +322,11 @@ void State::begin_round(SimMigration& migration, double dirty) {
 
 void State::throttle(SimMigration& migration, double dirty) {
     if (migration.round <= 2 || dirty < migration.previous_dirty / 2) return;
-    migration.throttle =
-        migration.throttle <= 0 ? first_throttle : std::min(last_throttle, migration.throttle + throttle_step);
+    const auto share = [](int chosen, int otherwise) { return (chosen > 0 ? chosen : otherwise) / 100.0; };
+    const auto& knobs = migration.request.knobs;
+    const double next = migration.throttle <= 0 ? share(knobs.throttle_initial, first_throttle)
+                                                : migration.throttle + share(knobs.throttle_increment, throttle_step);
+    migration.throttle = std::min(last_throttle, next);
 }
 
 void State::phase_over(const VmId& vm) {
@@ -252,6 +336,9 @@ void State::phase_over(const VmId& vm) {
     migration.timer.reset();
     settle(migration);
     switch (migration.stage) {
+        case Stage::mirror:
+            begin_stream(vm);
+            return;
         case Stage::push:
             round_over(migration);
             return;
@@ -333,6 +420,7 @@ void State::finish(const VmId& vm) {
     SimDomain& target = hosts.at(migration.to).domains.at(vm);
     const bool by_user = hosts.at(migration.from).domains.at(vm).reason == "user";
     target.persistent = true;
+    copy_volumes(migration);
     if (!pulled) note_damage(migration);
     if (target.state != DomainState::paused) target.state = by_user ? DomainState::paused : DomainState::running;
     target.reason = by_user ? "user" : "migrated";

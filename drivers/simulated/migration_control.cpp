@@ -1,5 +1,6 @@
 // What interferes with a migration: the calls that steer it, and everything that can break it on the way.
 #include <algorithm>
+#include <cmath>
 
 #include "core/try.h"
 #include "drivers/simulated/state.h"
@@ -11,6 +12,7 @@ MigrationStatus status_of(Stage stage) {
     switch (stage) {
         case Stage::setup:
             return MigrationStatus::setup;
+        case Stage::mirror:
         case Stage::push:
         case Stage::stop:
             return MigrationStatus::active;
@@ -26,6 +28,18 @@ Bytes bytes(double count) {
     return Bytes(static_cast<std::int64_t>(count));
 }
 
+/// Zero pages are met along with the others of the first round; what else was sent was sent in full.
+void count_pages(const SimMigration& migration, const GuestLoad& load, MigrationProgress& progress) {
+    const auto page = static_cast<double>(progress.page_size.count());
+    const double touched = std::min(
+        migration.total,
+        static_cast<double>(load.touched.value_or(Bytes(static_cast<std::int64_t>(migration.total / 2))).count()));
+    const double memory_sent = migration.sent - (migration.disk_total - migration.disk_left);
+    const double share = migration.round > 1 || touched <= 0 ? 1 : std::min(1.0, memory_sent / touched);
+    progress.constant_pages = static_cast<std::int64_t>((migration.total - touched) * share / page);
+    progress.normal_pages = static_cast<std::int64_t>(memory_sent / page);
+}
+
 }  // namespace
 
 MigrationProgress State::report(const SimMigration& migration) {
@@ -34,11 +48,16 @@ MigrationProgress State::report(const SimMigration& migration) {
     progress.elapsed = std::chrono::round<Milliseconds>(time.now() - migration.begun);
     progress.downtime = migration.downtime;
     progress.sent = bytes(migration.sent);
-    progress.remaining = bytes(migration.remaining);
-    progress.total = bytes(migration.total);
+    progress.remaining = bytes(migration.remaining + migration.disk_left);
+    progress.total = bytes(migration.total + migration.disk_total);
     progress.throughput = BytesPerSecond(static_cast<std::int64_t>(migration.rate));
     progress.iteration = migration.round;
     progress.post_copy_requests = migration.requests;
+    if (migration.round > 0) progress.setup = Milliseconds(0);  // of QEMU itself; the target's start is before it
+    progress.throttle = static_cast<int>(std::lround(migration.throttle * 100));
+    progress.disk_remaining = bytes(migration.disk_left);
+    progress.disk_total = bytes(migration.disk_total);
+    count_pages(migration, load_of(migration.vm), progress);
     if (migration.round > 1)
         progress.dirty_pages_per_second =
             static_cast<std::int64_t>(dirtying(migration).rate) / progress.page_size.count();
@@ -82,7 +101,7 @@ Result<void> State::start_post_copy(const std::string& host, const VmId& vm) {
         return fail(Code::failed_precondition, "migration of domain {} was not started for post-copy", vm);
     settle(*migration);
     if (migration->stage == Stage::stop) return {};
-    if (migration->stage != Stage::push || migration->sent < 1)
+    if (migration->stage != Stage::push || migration->sent < migration->disk_total + 1)
         return fail(Code::failed_precondition, "post-copy of domain {} can't begin now: nothing has been sent yet", vm);
     switch_over(*migration);
     return {};

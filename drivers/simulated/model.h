@@ -21,6 +21,7 @@ struct GuestLoad {
     std::optional<Bytes> touched = {};  ///< non-zero RAM, what a migration must send; none: half of the memory
     Bytes working_set = {};             ///< what the load writes to again and again
     BytesPerSecond dirty_rate = {};     ///< how fast it writes, in bytes of pages
+    double delta = 0.5;                 ///< share of a page that a write changes: what xbzrle still has to send
     bool answers_acpi = true;
     Milliseconds shutdown_time{500};
 };
@@ -49,7 +50,8 @@ struct HostModel {
     std::string name;
     HostFacts facts;  ///< empty fields are filled with those of a common server
     std::vector<PoolModel> pools{PoolModel{}};
-    BytesPerSecond link{1'250'000'000};  ///< of its network card, in each direction
+    BytesPerSecond link{1'250'000'000};         ///< of its network card, in each direction
+    std::optional<BytesPerSecond> stream = {};  ///< what one connection of a migration can carry; none: all of the link
 };
 
 /// A calls' kind, for faults.

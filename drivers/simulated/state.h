@@ -107,7 +107,7 @@ struct SimHost {
     std::set<VmId> incoming;
 };
 
-enum class Stage : std::uint8_t { setup, push, stop, pull, paused };
+enum class Stage : std::uint8_t { setup, mirror, push, stop, pull, paused };
 
 /// A migration on its way. The bytes flow at `rate` since `settled`.
 struct SimMigration {
@@ -121,12 +121,15 @@ struct SimMigration {
     Instant settled{};
     Instant round_begun{};
     double total = 0;
-    double sent = 0;
+    double sent = 0;       ///< bytes of the wire, disks among them
     double remaining = 0;  ///< of the round, the stop phase or the pull
     double rate = 0;
     double pulled = 0;
     double goal_left = 0;  ///< of the round, until the bitmap is read again
     double throttle = 0;   ///< auto-converge: share of vCPU time taken away
+    double wire = 1;       ///< bytes sent for one byte of memory: xbzrle makes it less
+    double disk_total = 0;
+    double disk_left = 0;  ///< of disks copied along
     double previous_dirty = 0;
     int round = 0;
     std::int64_t requests = 0;
@@ -221,9 +224,11 @@ class State {
 
   private:
     Result<void> check_migration(const SimHost& host, const MigrationRequest& request, std::string* target);
-    Result<void> check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain, bool allow_unsafe);
+    Result<void> check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain,
+                             const MigrationRequest& request);
     Result<void> resume_migration(const std::string& host, const MigrationRequest& request,
                                   const std::function<void(Result<void>)>& done);
+    void begin_mirror(const VmId& vm);
     void begin_stream(const VmId& vm);
     void settle(SimMigration& migration);
     void schedule(SimMigration& migration);
@@ -240,6 +245,9 @@ class State {
     void answer(SimMigration& migration, const Result<void>& result);
     void note_damage(const SimMigration& migration);
     [[nodiscard]] double line_rate(const SimMigration& migration);
+    [[nodiscard]] double wire_of(const SimMigration& migration) const;
+    [[nodiscard]] double disk_bytes(const SimMigration& migration);
+    void copy_volumes(const SimMigration& migration);
     [[nodiscard]] double rate_of(const SimMigration& migration);
     [[nodiscard]] Dirtying dirtying(const SimMigration& migration) const;
     [[nodiscard]] MigrationProgress report(const SimMigration& migration);

@@ -48,8 +48,18 @@ class Harness {
     [[nodiscard]] virtual std::string foreign_uri() const { return "nobody://speaks/this"; }
     /// Sets libvirt's autostart flag as somebody with virsh does; false: this kind of hosts can't.
     virtual bool set_autostart(const std::string& host, const std::string& name, const VmId& vm) = 0;
+    /// Makes the guest dirty and check its memory and say so at each heartbeat.
+    virtual void make_busy(drivers::DomainDefinition&) const {}
+    /// Heartbeats of a busy guest so far; -1 when one was lost or a page was not what it wrote.
+    [[nodiscard]] virtual int beats(const VmId&) { return ++beats_; }
+    /// The wire of a host: packets vanish (silent), or it has no carrier.
+    virtual void cut(std::size_t /*host*/, bool /*silent*/) {}
+    virtual void heal(std::size_t /*host*/) {}
     /// Called while the loop has nothing to do: virtual time goes on here.
     virtual void idle() {}
+
+  private:
+    int beats_ = 0;  ///< hosts without real guests: they always beat on
 };
 
 /// Makes the harness of one test. A harness that is dear to make is made once and shared.

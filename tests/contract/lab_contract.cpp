@@ -1,4 +1,8 @@
 // The contract on the lab's real hosts: libvirtd and QEMU. Where the simulated driver differs, this one is right.
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
 #include <fmt/format.h>
 
 #include "drivers/libvirt/libvirt_driver.h"
@@ -39,7 +43,28 @@ class LabHarness final : public Harness {
         return true;
     }
 
+    void make_busy(drivers::DomainDefinition& definition) const override {
+        definition.spec.boot.cmdline += " ballast.load=16:500:random";
+        definition.spec.serial.log_path = log_of(definition.id);
+    }
+    int beats(const VmId& vm) override {
+        std::ifstream file(log_of(vm));
+        std::string line;
+        int next = 0;
+        while (std::getline(file, line)) {
+            if (line.find("CORRUPT") != std::string::npos || line.find("panic") != std::string::npos) return -1;
+            const auto at = line.find("HB seq=");
+            if (at == std::string::npos) continue;
+            if (std::atoi(line.c_str() + at + std::strlen("HB seq=")) != next++) return -1;
+        }
+        return next;
+    }
+    void cut(std::size_t host, bool silent) override { silent ? lab_->cut_silently(host) : lab_->cut(host); }
+    void heal(std::size_t host) override { lab_->heal(host); }
+
   private:
+    [[nodiscard]] std::string log_of(const VmId& vm) const { return lab_->console_dir() + "/" + vm.str() + ".log"; }
+
     std::unique_ptr<Lab> lab_;
     LabGuest guest_;
     std::shared_ptr<drivers::Driver> driver_ = drivers::libvirt::make_libvirt_driver();

@@ -42,6 +42,10 @@ class SimulatedHarness final : public Harness {
         world_->faults().set_autostart(host, vm, true);
         return true;
     }
+    void cut(std::size_t, bool silent) override {
+        world_->faults().cut("h1", "h2", silent ? sim::Cut::silent : sim::Cut::hard);
+    }
+    void heal(std::size_t) override { world_->faults().heal("h1", "h2"); }
     void idle() override {
         // In small steps, so that what a test does while a migration runs happens while it runs.
         world_->advance(Milliseconds(50));

@@ -117,6 +117,13 @@ class MigrationContract : public DriverContract {
     drivers::MigrationRequest a_slow_move(const VmId& vm, std::size_t to = 1) const;
     /// Waits until the stream flows.
     bool flows(const VmId& vm);
+    /// A busy guest, in its pull phase to the second host: the call's outcome.
+    std::shared_ptr<std::optional<Result<void>>> begin_pull(const drivers::DomainDefinition& guest);
+    drivers::MigrationRequest a_pull(const VmId& vm) const;
+    /// Running on the first host, its heart beating.
+    drivers::DomainDefinition busy();
+    /// The guest beats on, with every beat in order and no page but its own.
+    bool beats_on(const VmId& vm);
 };
 
 }  // namespace ballast::testing
