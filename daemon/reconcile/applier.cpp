@@ -47,7 +47,10 @@ void start(store::Transaction& transaction, const VmId& id, const std::string& w
         spdlog::warn("vm={} is not started by itself: {}", id, queued.error().chain());
         return;
     }
-    transaction.put(*transaction.snapshot().vms.find(id), {"vm.autostart", why + "; Ballast starts it"});
+    Vm vm = *transaction.snapshot().vms.find(id);
+    vm.state_reason = why + "; Ballast starts it";
+    const std::string message = vm.state_reason;
+    transaction.put(std::move(vm), {"vm.autostart", message});
 }
 
 }  // namespace

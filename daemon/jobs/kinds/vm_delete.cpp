@@ -7,6 +7,7 @@
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
 #include "daemon/jobs/kinds/kinds.h"
+#include "daemon/jobs/kinds/leftovers.h"
 #include "daemon/jobs/kinds/removal.h"
 #include "daemon/jobs/params.h"
 
@@ -94,6 +95,7 @@ Task<> check_and_plan(RunPtr run, HostId host, std::shared_ptr<drivers::HostDriv
     if (view && !view->bound_by.empty())
         co_return fail(Code::failed_precondition, "VM {} still has {} on {}; remove that first", vm->name,
                        fmt::join(view->bound_by, ", "), host_name(*snapshot, host));
+    BALLAST_CO_CHECK(co_await check_leftovers(run, host));
     BALLAST_CO_TRY(const auto doomed, what_goes(*snapshot, *vm, host, params));
     for (const auto& volume : doomed)
         BALLAST_CO_CHECK(co_await check_removable(run, volume.pool, volume.path, run->vm()));
@@ -127,8 +129,10 @@ Result<void> forget(store::Transaction& transaction, const VmId& vm, const std::
     return {};
 }
 
-/// A VM that no host defines (missing, or released by confirm-dead): only its rows go.
+/// A VM that no host owns (missing, or released by confirm-dead): only its rows go, and what is left of it elsewhere.
 Task<Json> delete_without_host(RunPtr run) {
+    BALLAST_CO_CHECK(co_await check_leftovers(run, std::nullopt));
+    BALLAST_CO_CHECK(co_await remove_leftovers(run, std::nullopt));
     BALLAST_CO_CHECK(co_await run->done(
         "forget", {}, [id = run->vm()](store::Transaction& transaction) { return forget(transaction, id, {}); }));
     co_return Json{{"removed", Json::array()}};
@@ -147,6 +151,7 @@ Task<Json> delete_vm(RunPtr run) {
     run->report(30, "removing the definition");
     const Act undefine = [run, driver]() { return end_and_undefine(driver, run->vm()); };
     BALLAST_CO_CHECK(co_await run->step("undefine", undefine, repeatable()));
+    BALLAST_CO_CHECK(co_await remove_leftovers(run, host));
     run->report(60, "removing volumes");
     BALLAST_CO_CHECK(co_await remove_volumes(run, driver));
     BALLAST_CO_TRY(const auto doomed, from_memo(run->row()->memo.text));

@@ -139,6 +139,60 @@ TEST(VmDelete, RefusesWhileAnotherDomainUsesTheVolume) {
     EXPECT_THAT(volumes_on(cluster, "h1"), SizeIs(1));
 }
 
+/// As an interrupted move or a restored backup leaves it: the same UUID, off, on the other host.
+void leave_definition(SimCluster& cluster, const std::string& cluster_id, std::uint64_t epoch) {
+    const auto vm = cluster.vm("web1");
+    const drivers::DomainDefinition left{.id = vm->id,
+                                         .name = vm->name,
+                                         .spec = vm->spec,
+                                         .stamp = {.cluster = cluster_id, .owner = HostId("id-h2"), .epoch = epoch}};
+    ASSERT_TRUE(run(*cluster.io, driver_of(cluster, "h2")->compute().define(left)));
+    ASSERT_TRUE(cluster.until([&] { return cluster.vm("web1")->definitions.size() == 2; }));
+}
+
+bool is_defined_on_h2(SimCluster& cluster, const VmId& vm) {
+    return run(*cluster.io, driver_of(cluster, "h2")->compute().read_domain(vm)).has_value();
+}
+
+TEST(VmDelete, TakesItsOwnLeftOverDefinitionAlong) {
+    SimCluster cluster;
+    ASSERT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded);
+    const VmId id = cluster.vm("web1")->id;
+    leave_definition(cluster, cluster.snapshot()->cluster, 1);
+    const auto deleted = cluster.do_job("vm.delete", "web1", R"({"force":true})");
+    ASSERT_EQ(deleted->state, JobState::succeeded) << error_of(deleted);
+    EXPECT_FALSE(is_defined_on_h2(cluster, id));
+    EXPECT_FALSE(cluster.vm("web1")) << "it does not come back as an observed VM";
+}
+
+TEST(VmDelete, RefusesWhileADefinitionElsewhereIsNotProvablyItsOwn) {
+    SimCluster cluster;
+    ASSERT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded);
+    const VmId id = cluster.vm("web1")->id;
+    leave_definition(cluster, "", 0);
+    const auto refused = cluster.do_job("vm.delete", "web1", R"({"force":true})");
+    EXPECT_EQ(refused->state, JobState::failed);
+    EXPECT_THAT(error_of(refused), HasSubstr("also defined on h2"));
+    EXPECT_THAT(error_of(refused), HasSubstr("undefine " + id.str()));
+    EXPECT_EQ(cluster.vm("web1")->state, VmState::running) << "nothing was done";
+    EXPECT_TRUE(is_defined_on_h2(cluster, id));
+    EXPECT_THAT(volumes_on(cluster, "h1"), SizeIs(1));
+}
+
+TEST(VmDelete, RefusesWhileAHostThatStillDefinesItCannotBeAsked) {
+    SimCluster cluster;
+    ASSERT_EQ(
+        cluster.do_job("vm.create", "", R"({"name":"web1","host":"h1","spec":{"memory_bytes":268435456}})")->state,
+        JobState::succeeded);
+    leave_definition(cluster, cluster.snapshot()->cluster, 1);
+    cluster.world->faults().make_unreachable("h2");
+    ASSERT_TRUE(cluster.until([&] { return cluster.host("h2")->state == HostState::unreachable; }));
+    const auto refused = cluster.do_job("vm.delete", "web1", R"({"force":true})");
+    EXPECT_EQ(refused->state, JobState::failed);
+    EXPECT_THAT(error_of(refused), HasSubstr("also defined on h2, which can't be asked"));
+    EXPECT_EQ(cluster.vm("web1")->state, VmState::running);
+}
+
 TEST(VmDelete, RefusesWhileAHostOfThePoolCannotBeAsked) {
     SimCluster cluster(2);
     ASSERT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded);
