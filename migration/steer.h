@@ -34,7 +34,7 @@ BOOST_DESCRIBE_ENUM(SteeringAct, none, switch_to_post_copy, raise_downtime, abor
 struct Steering {
     SteeringAct act = SteeringAct::none;
     Milliseconds downtime{0};  ///< the limit to set, for raise_downtime
-    std::string reason;        ///< in words; of `none` too, where there is something to say
+    std::string reason;        ///< in words; empty for none
     friend bool operator==(const Steering&, const Steering&) = default;
 };
 
@@ -54,8 +54,8 @@ struct PushSample {
 };
 
 struct SteerLimits {
-    int window = 2;               ///< rounds that are compared with those before
-    double progress = 0.9;        ///< the least of the window must be below this part of the least before
+    int window = 1;               ///< rounds without progress that make a stall
+    double progress = 0.9;        ///< of the best round before: what a round must leave at most to make progress
     int wait_for_minimum = 3;     ///< rounds that a switch waits for a small remainder
     int patience = 30;            ///< rounds without progress before it is aborted
     Milliseconds switch_cost{0};  ///< fixed part of the downtime: device state, start of the target
