@@ -219,8 +219,8 @@ void add_host_commands(CLI::App& app, Session& session) {
     CLI::App* list = host.add_subcommand("list", "All hosts");
     list->add_option("--state", *filter, "Only hosts in this state");
     on(list, session, [filter](Session& s) {
-        return s.print_list(host_view(),
-                            [filter](Api& api) { return api.list(hosts + Query().add("state", *filter).str()); });
+        const std::string query = Query().add("state", *filter).add("sort", "name").str();
+        return s.print_list(host_view(), [query](Api& api) { return api.list(hosts + query); });
     });
     named(host, "show", "Everything about one host", session, [](Session& s, const std::string& name) {
         return s.print_one(host_view(), [&name](Api& api) { return read_row(api, path_of(name)); });

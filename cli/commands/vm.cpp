@@ -186,7 +186,8 @@ void add_lists(CLI::App& vm, Session& session) {
     list->add_option("--host", options->host, "Only those of this host");
     list->add_option("--state", options->state, "Only those in this state");
     on(list, session, [options](Session& s) {
-        const std::string query = Query().add("host", options->host).add("state", options->state).str();
+        const std::string query =
+            Query().add("host", options->host).add("state", options->state).add("sort", "name").str();
         return s.print_list(vm_view(), [query](Api& api) { return api.list(vms + query); });
     });
     named(vm, "show", "Everything about one VM", session, [](Session& s, const std::string& name) {

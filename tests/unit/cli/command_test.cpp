@@ -19,7 +19,7 @@ constexpr const char* vms = R"({"items":[
 {"id":"v-1","name":"web1","state":"running","host":"H1","managed":true,"balloon_bytes":268435456,"spec":{"vcpus":1,"memory_bytes":268435456}},
 {"id":"v-2","name":"old","state":"unknown","host":null,"managed":false,"alerts":["defined on h1 and h2"],"spec":{"vcpus":2,"memory_bytes":1073741824}}],"next":null})";
 
-const std::string vm_list = "GET /api/v1/vms?limit=1000";
+const std::string vm_list = "GET /api/v1/vms?sort=name&limit=1000";
 const std::string host_list = "GET /api/v1/hosts?limit=1000";
 
 Script with_vms() {
@@ -37,6 +37,12 @@ TEST(Command, AListIsATableWithNamesForIdsAndReadableUnits) {
               "web1  running  h1        1  256 MiB  256 MiB  yes          -  -\n"
               "old   unknown  -         2    1 GiB        -  no           -  defined on h1 and h2\n");
     EXPECT_EQ(ran.err, "");
+}
+
+TEST(Command, HostsAreListedByName) {
+    Script script;
+    script.on("GET /api/v1/hosts?sort=name&limit=1000", hosts);
+    EXPECT_EQ(ballast(script, {"host", "list", "-o", "name"}).out, "h1\n");
 }
 
 TEST(Command, OutputAsNamesIsOnePerLine) {
