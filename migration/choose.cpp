@@ -100,15 +100,11 @@ std::vector<std::string> plan_of(const ForecastInput& input, const Choice& choic
     return plan;
 }
 
-std::string versus(const ModeForecast& chosen, const std::vector<ModeForecast>& modes) {
+std::string alternatives(const ModeForecast& chosen, const std::vector<ModeForecast>& modes) {
     std::string text;
     for (const ModeForecast& one : modes) {
-        if (one.mode == chosen.mode) continue;
-        if (!text.empty()) text += ", ";
-        if (one.feasible)
-            text += fmt::format("{} {}", name_of(one.mode), to_string(one.total.likely));
-        else
-            text += fmt::format("not {}: {}", name_of(one.mode), one.reason);
+        if (one.mode == chosen.mode || !one.feasible) continue;
+        text += fmt::format("{} {} {}", text.empty() ? ";" : ",", name_of(one.mode), to_string(one.total.likely));
     }
     return text;
 }
@@ -141,8 +137,8 @@ bool wants_a_way_out(const ForecastInput& input, const ModeForecast& best) {
 Choice automatic_choice(const ForecastInput& input, const std::vector<ModeForecast>& modes, const ModeForecast& best) {
     Choice choice = choice_for(input, best);
     choice.reason =
-        fmt::format("{}: {} and {} of downtime expected, {}; {}", name_of(best.mode), to_string(best.total.likely),
-                    to_string(best.downtime.likely), best.reason, versus(best, modes));
+        fmt::format("{}: {} and {} of downtime expected, {}{}", name_of(best.mode), to_string(best.total.likely),
+                    to_string(best.downtime.likely), best.reason, alternatives(best, modes));
     if (wants_a_way_out(input, best)) {
         choice.mode = MigrationMode::hybrid;
         choice.knobs = input.knobs;

@@ -54,7 +54,9 @@ CurvePoint sample_point(Milliseconds window, BytesPerSecond rate, Bytes resoluti
     const double all = std::max(as_double(memory), model::page);
     const double dirtied = std::min(as_double(rate) * seconds_of(window), all);
     const double count = std::max(1.0, samples_per_gibibyte * all / gibibyte);
-    const double share = (dirtied / all * count + 0.5) / (count + 1);
+    // One deviation up: a small count that is small by chance must not look exact.
+    const double found = dirtied / all * count;
+    const double share = std::min((found + std::sqrt(found) + 0.75) / count, std::max(found / count, 0.5));
     const double binomial = all * std::sqrt(share * (1 - share) / count);
     const double step = as_double(resolution) / std::sqrt(12.0);
     return {.window = window, .dirtied = bytes_of(dirtied), .error = bytes_of(std::hypot(binomial, step))};

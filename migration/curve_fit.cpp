@@ -1,6 +1,6 @@
 // The fit of a dirty-page curve: weighted least squares (with Huber's loss) of D(t) over a grid of (lambda, W) in
 // logarithmic steps, for random and for sequential writes. The weight exp(-cost/2) of each grid point says how well it
-// explains the samples; the curve is the weighted middle, its ranges the weighted 10 % and 90 % marks. So a sample that
+// explains the samples; the curve is the best point, its ranges the weighted 10 % and 90 % marks. So a sample that
 // says little (all of them saturated: lambda is only bounded from below) leaves a wide range by itself.
 #include <algorithm>
 #include <array>
@@ -46,12 +46,19 @@ double huber(double deviation) {
     return size <= huber_limit ? size * size : huber_limit * (2 * size - huber_limit);
 }
 
+/// In square roots, where a count's deviation does not depend on the count: otherwise a sample that is low by chance,
+/// and so believes itself exact, would pull the curve down.
+double deviation(double expected, const Sample& sample) {
+    const double root = std::sqrt(sample.bytes + sample.error);
+    return (std::sqrt(expected + sample.error) - root) * 2 * root / sample.error;
+}
+
 double cost_of(const std::vector<Sample>& samples, WritingSet fast, WritingSet slow, bool sequential) {
     double cost = 0;
     for (const Sample& sample : samples) {
         const double expected =
             model::dirtied(fast, sample.seconds, sequential) + model::dirtied(slow, sample.seconds, sequential);
-        cost += huber((expected - sample.bytes) / sample.error);
+        cost += huber(deviation(expected, sample));
     }
     return cost;
 }
@@ -74,6 +81,7 @@ std::vector<Sample> samples_of(const std::vector<CurvePoint>& points) {
 }
 
 struct Weights {
+    std::vector<double> joint;  // [rate][set]
     std::array<double, steps> rate{};
     std::array<double, steps> set{};
     double total = 0;
@@ -81,8 +89,9 @@ struct Weights {
 };
 
 Weights weigh(const std::vector<Sample>& samples, const Box& box, WritingSet slow, bool sequential, double scale) {
-    std::vector<double> costs(static_cast<std::size_t>(steps) * steps);
     Weights weights;
+    std::vector<double>& costs = weights.joint;
+    costs.resize(static_cast<std::size_t>(steps) * steps);
     for (int i = 0; i < steps; ++i)
         for (int j = 0; j < steps; ++j) {
             const WritingSet fast{.rate = box.rate(i), .size = box.set(j)};
@@ -92,7 +101,8 @@ Weights weigh(const std::vector<Sample>& samples, const Box& box, WritingSet slo
         }
     for (int i = 0; i < steps; ++i)
         for (int j = 0; j < steps; ++j) {
-            const double weight = std::exp(-costs[static_cast<std::size_t>(i * steps + j)] / 2);
+            double& weight = costs[static_cast<std::size_t>(i * steps + j)];
+            weight = std::exp(-weight / 2);
             weights.rate[static_cast<std::size_t>(i)] += weight;
             weights.set[static_cast<std::size_t>(j)] += weight;
             weights.total += weight;
@@ -222,20 +232,34 @@ bool enough_for_two(const std::vector<Sample>& samples) {
     return longest->seconds >= 4 * shortest->seconds;
 }
 
-RateRange rate_range(const Mixed& mixed, double share) {
-    const auto weight = mixed.sum(&Weights::rate, share);
-    const auto at = [&](double part) {
-        return model::rate_of(std::exp(mark(weight, mixed.box.rate_low, mixed.box.rate_high, part)));
-    };
-    return {.low = at(0.1), .likely = at(0.5), .high = at(0.9)};
+/// W of the point that explains the samples best, and the middle of the rates that go with that W: the two depend on
+/// each other, so that the middle of each by itself would miss the samples; and where they leave the rate open, the
+/// best point lies at its edge.
+WritingSet best_point(const Mixed& mixed, WriteOrder order) {
+    // Of an unknown order the curve is read as random writes: so the point must be theirs.
+    const bool sequential = order == WriteOrder::sequential;
+    const std::vector<double>& joint = sequential ? mixed.sequential.joint : mixed.random.joint;
+    const auto best = static_cast<std::size_t>(std::ranges::max_element(joint) - joint.begin()) % steps;
+    std::array<double, steps> rates{};
+    for (std::size_t i = 0; i < rates.size(); ++i) rates[i] = joint[i * steps + best];
+    return {.rate = std::exp(mark(rates, mixed.box.rate_low, mixed.box.rate_high, 0.5)),
+            .size = mixed.box.set(static_cast<int>(best))};
 }
 
-BytesRange set_range(const Mixed& mixed, double share) {
+RateRange rate_range(const Mixed& mixed, double share, double likely) {
+    const auto weight = mixed.sum(&Weights::rate, share);
+    const auto at = [&](double part) { return std::exp(mark(weight, mixed.box.rate_low, mixed.box.rate_high, part)); };
+    return {.low = model::rate_of(std::min(at(0.1), likely)),
+            .likely = model::rate_of(likely),
+            .high = model::rate_of(std::max(at(0.9), likely))};
+}
+
+BytesRange set_range(const Mixed& mixed, double share, double likely) {
     const auto weight = mixed.sum(&Weights::set, share);
-    const auto at = [&](double part) {
-        return model::bytes_of(std::exp(mark(weight, mixed.box.set_low, mixed.box.set_high, part)));
-    };
-    return {.low = at(0.1), .likely = at(0.5), .high = at(0.9)};
+    const auto at = [&](double part) { return std::exp(mark(weight, mixed.box.set_low, mixed.box.set_high, part)); };
+    return {.low = model::bytes_of(std::min(at(0.1), likely)),
+            .likely = model::bytes_of(likely),
+            .high = model::bytes_of(std::max(at(0.9), likely))};
 }
 
 WriteOrder order_by(double odds) {
@@ -250,7 +274,10 @@ std::optional<DirtyCurve> fit(std::vector<CurvePoint> points, Bytes memory, Time
     const std::vector<Sample> samples = samples_of(points);
     if (samples.empty() || memory.count() <= 0) return {};
     const Box whole = whole_range(as_double(memory));
-    Mixed mixed = mix(samples, whole, {}, 1);
+    const auto look = [&](WritingSet slow, double scale) {
+        return mix(samples, narrowed(mix(samples, whole, slow, scale)), slow, scale);
+    };
+    Mixed mixed = look({}, 1);
     const double single = std::min(mixed.random.best, mixed.sequential.best);
     WritingSet slow;
     // A second set has to earn its two parameters (Akaike: two each; here with a margin).
@@ -258,18 +285,18 @@ std::optional<DirtyCurve> fit(std::vector<CurvePoint> points, Bytes memory, Time
         const TwoSets two = refined(two_sets(samples, as_double(memory)), samples, as_double(memory));
         if (two.cost + 8 < single) {
             slow = two.slow;
-            mixed = mix(samples, whole, slow, 1);
+            mixed = look(slow, 1);
         }
     }
     const double scale = scatter(samples, mixed.random.best < mixed.sequential.best ? mixed.random : mixed.sequential);
-    if (scale > 1) mixed = mix(samples, whole, slow, scale);
-    mixed = mix(samples, narrowed(mixed), slow, scale);
+    if (scale > 1) mixed = look(slow, scale);
     const WriteOrder order = order_by(mixed.odds);
     const double share = order == WriteOrder::random ? 0 : order == WriteOrder::sequential ? 1 : mixed.odds;
+    const WritingSet likely = best_point(mixed, order);
     DirtyCurve curve;
     curve.points = std::move(points);
-    curve.rate = rate_range(mixed, share);
-    curve.working_set = set_range(mixed, share);
+    curve.working_set = set_range(mixed, share, likely.size);
+    curve.rate = rate_range(mixed, share, likely.rate);
     curve.slow_rate = model::rate_of(slow.rate);
     curve.slow_set = model::bytes_of(slow.size);
     curve.order = order;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "migration/choose.h"
 #include "migration/forecast_model.h"
@@ -229,15 +230,27 @@ bool ends_with(const ForecastInput& input, const Load& load, double factor, doub
     return model::walk(pre_copy_of(input, one, {})).ends;
 }
 
-/// The load at its worst that is still likely: what is not known of the order of the writes counts against it.
-Load worst_of(const ForecastInput& input) {
-    Load load = model::load_of(curve_of(input), input.curve ? Bound::likely : Bound::high);
+/// Half-way (in logarithms) from what is likely to the end of a range.
+double halfway(double likely, double end) {
+    return std::sqrt(std::max(likely, 1.0) * std::max(end, 1.0));
+}
+
+/// The load at its best or worst that is still likely: half-way to the ends of a measured curve, the ends themselves of
+/// one that is only assumed. What is not known of the order of the writes counts against it at the worst.
+Load leaning_load(const ForecastInput& input, Bound end) {
     const DirtyCurve curve = curve_of(input);
-    if (curve.order == WriteOrder::unknown) load.sequential = true;
+    Load load = model::load_of(curve, end);
+    if (!input.curve) return load;
+    const Load likely = model::load_of(curve, Bound::likely);
+    load.fast.rate = halfway(likely.fast.rate, load.fast.rate);
+    load.fast.size = halfway(likely.fast.size, load.fast.size);
     return load;
 }
+Load worst_of(const ForecastInput& input) {
+    return leaning_load(input, Bound::high);
+}
 Load best_of(const ForecastInput& input) {
-    return model::load_of(curve_of(input), input.curve ? Bound::likely : Bound::low);
+    return leaning_load(input, Bound::low);
 }
 
 Convergence converges_by_itself(const ForecastInput& input) {
@@ -252,7 +265,8 @@ MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int most) {
     return knobs;
 }
 
-/// The mildest throttle that is within a tenth of the time of the hardest one: taking it at once spares QEMU's ramp.
+/// The mildest throttle that is within a twentieth of the time of the hardest one: taking it at once spares QEMU's
+/// ramp.
 MigrationKnobs throttled_knobs(const ForecastInput& input) {
     const int most = input.terms.max_throttle;
     if (!input.curve) return with_throttle(input.knobs, std::min(50, most), most);
@@ -265,7 +279,7 @@ MigrationKnobs throttled_knobs(const ForecastInput& input) {
     const double hardest = total(most);
     const int needed = needed_throttle(input).value_or(most);
     for (int percent = needed; percent < most; percent += 5)
-        if (total(percent) <= 1.1 * hardest) return with_throttle(input.knobs, percent, most);
+        if (total(percent) <= 1.05 * hardest) return with_throttle(input.knobs, percent, most);
     return with_throttle(input.knobs, most, most);
 }
 
@@ -290,8 +304,8 @@ std::string pre_copy_text(const ForecastInput& input, const ModeForecast& foreca
     const auto fits = model::bytes_of(one.push * seconds_of(limit));
     switch (forecast.converges) {
         case Convergence::yes:
-            return fmt::format("{}, the link takes {}: ends by itself after {} rounds", load_text(input), push,
-                               forecast.rounds.likely);
+            return fmt::format("{}, the link takes {}: ends by itself after {} round{}", load_text(input), push,
+                               forecast.rounds.likely, forecast.rounds.likely == 1 ? "" : "s");
         case Convergence::no:
             if (forecast.knobs.auto_converge)
                 return fmt::format("{}, the link takes {} and {} within {}: needs a throttle of {} %", load_text(input),
@@ -398,9 +412,13 @@ const ModeForecast& of_mode(const Forecast& forecast, MigrationMode mode) {
 
 std::optional<int> needed_throttle(const ForecastInput& input) {
     const Load load = worst_of(input);
-    for (int percent = 0; percent <= 99; ++percent)
-        if (ends_with(input, load, 1 / band, percent / 100.0)) return percent;
-    return {};
+    int too_little = -1;
+    int enough = 100;  // more throttle never hurts: halve the range
+    while (enough - too_little > 1) {
+        const int percent = std::midpoint(too_little, enough);
+        (ends_with(input, load, 1 / band, percent / 100.0) ? enough : too_little) = percent;
+    }
+    return enough <= 99 ? std::optional(enough) : std::nullopt;
 }
 
 TimeRange time_left(const ForecastInput& input, MigrationMode mode, bool pulling, Bytes remaining,

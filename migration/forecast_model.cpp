@@ -10,6 +10,8 @@ constexpr double shortest_round_s = 0.05;
 constexpr double throttle_period_s = 1;
 constexpr double dirty_share = 0.5;
 constexpr int most_rounds = 4000;
+/// So many rounds without less left than ever before: it will not end by itself.
+constexpr int stuck_rounds = 40;
 
 /// Counts as QEMU does between two looks at the throttle.
 class ThrottleState {
@@ -28,6 +30,7 @@ class ThrottleState {
         seconds_ = sent_ = dirtied_ = 0;
     }
     [[nodiscard]] double now() const { return now_; }
+    [[nodiscard]] bool may_rise() const { return rule_.on && now_ < rule_.most; }
 
   private:
     Throttle rule_;
@@ -51,7 +54,9 @@ PreCopyResult walk(const PreCopy& input) {
     const double threshold = bandwidth * input.downtime_limit;
     ThrottleState throttle(input.throttle);
     PreCopyResult result{.left = input.content};
-    while (result.seconds < horizon && result.rounds < most_rounds) {
+    double least = input.content;
+    int stuck = 0;
+    while (result.seconds < horizon && result.rounds < most_rounds && stuck < stuck_rounds) {
         ++result.rounds;
         const double sending = to_send(result.rounds, result.left, threshold, bandwidth);
         const double seconds = sending / bandwidth;
@@ -63,6 +68,8 @@ PreCopyResult walk(const PreCopy& input) {
         throttle.round_ended(seconds, sending, result.left - unsent);
         result.ends = result.left <= threshold;
         if (result.ends || result.rounds == input.rounds) return result;
+        stuck = result.left < least - page || throttle.may_rise() ? 0 : stuck + 1;
+        least = std::min(least, result.left);
     }
     result.sent = std::max(result.sent, bandwidth * horizon);
     result.seconds = horizon;

@@ -1,0 +1,185 @@
+// The choice of the mode under the policy.
+#include "migration/choose.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/migration/forecast_support.h"
+
+namespace ballast::migration {
+namespace {
+
+using namespace test;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Choice chosen(const ForecastInput& input, ModeChoice requested = ModeChoice::auto_) {
+    const auto choice = choice_of(decide(input, requested));
+    EXPECT_TRUE(choice) << choice.error().message();
+    return choice.value_or(Choice{});
+}
+
+std::string refused(const ForecastInput& input, ModeChoice requested = ModeChoice::auto_) {
+    const auto choice = choice_of(decide(input, requested));
+    EXPECT_FALSE(choice);
+    if (choice) return {};
+    EXPECT_EQ(choice.error().code(), Code::failed_precondition);
+    return choice.error().message();
+}
+
+ForecastInput hot_guest(double bandwidth_mib) {
+    return an_input(bandwidth_mib, a_curve(78, 96, WriteOrder::random));
+}
+
+TEST(Choice, OfAnIdleGuestIsPlainPreCopyThoughPostCopyIsAllowed) {
+    const Choice choice = chosen(an_input(100, a_curve(0.1, 1)));
+    EXPECT_EQ(choice.mode, MigrationMode::pre_copy);
+    EXPECT_FALSE(choice.knobs.auto_converge);
+    EXPECT_THAT(choice.reason, HasSubstr("2.6 s"));
+    EXPECT_THAT(choice.warnings, IsEmpty());
+}
+
+TEST(Choice, OfAHotGuestOnASlowLinkIsAModeThatPulls) {
+    const Choice choice = chosen(hot_guest(12));
+    EXPECT_TRUE(choice.mode == MigrationMode::post_copy || choice.mode == MigrationMode::hybrid);
+    EXPECT_THAT(choice.plan, Contains(HasSubstr("switch to post-copy")));
+}
+
+TEST(Choice, WithPostCopyAllowedIsFourTimesFasterThanQemusOwnRampAtAHotGuest) {
+    ForecastInput ramp = hot_guest(12);
+    ramp.knobs = {.auto_converge = true, .throttle_initial = 20, .throttle_increment = 10, .xbzrle_cache = {}};
+    const auto theirs = forecast_mode(ramp, MigrationMode::pre_copy).total.likely;
+    const Forecast forecast = decide(hot_guest(12), ModeChoice::auto_);
+    EXPECT_LT(of_mode(forecast, forecast.choice->mode).total.likely * 4, theirs);
+}
+
+TEST(Choice, WithPostCopyForbiddenThrottlesAtOnceAndIsHalfAsLongAgainFasterThanTheRamp) {
+    for (const double bandwidth : {12.0, 20.0, 48.0}) {
+        ForecastInput input = hot_guest(bandwidth);
+        input.terms.post_copy = false;
+        ForecastInput ramp = input;
+        ramp.knobs = {.auto_converge = true, .throttle_initial = 20, .throttle_increment = 10, .xbzrle_cache = {}};
+        const auto theirs = forecast_mode(ramp, MigrationMode::pre_copy).total.likely;
+        const Choice choice = chosen(input);
+        EXPECT_EQ(choice.mode, MigrationMode::pre_copy);
+        EXPECT_TRUE(choice.knobs.auto_converge);
+        EXPECT_LE(choice.knobs.throttle_initial, input.terms.max_throttle);
+        EXPECT_LT(forecast_mode(input, MigrationMode::pre_copy).total.likely * 3 / 2, theirs) << bandwidth;
+    }
+}
+
+TEST(Choice, NeverUsesPostCopyWithoutLeave) {
+    for (const double bandwidth : {1.0, 12.0, 48.0, 200.0, 1000.0})
+        for (const double rate : {0.1, 30.0, 300.0}) {
+            ForecastInput input = an_input(bandwidth, a_curve(rate, 96));
+            input.terms.post_copy = false;
+            const Forecast forecast = decide(input, ModeChoice::auto_);
+            if (!forecast.choice) continue;
+            EXPECT_NE(forecast.choice->mode, MigrationMode::post_copy);
+            EXPECT_NE(forecast.choice->mode, MigrationMode::hybrid);
+        }
+}
+
+TEST(Choice, NeverUsesPostCopyWhereThePairCannot) {
+    ForecastInput input = hot_guest(12);
+    input.no_post_copy = "QEMU on h2 may not use userfaultfd";
+    EXPECT_EQ(chosen(input).mode, MigrationMode::pre_copy);
+    EXPECT_THAT(refused(input, ModeChoice::post_copy), HasSubstr("userfaultfd"));
+}
+
+TEST(Choice, StopsAndCopiesOnlyIfAllOfItFitsTheDowntime) {
+    ForecastInput input = an_input(10, a_curve(300, 200));
+    input.terms.post_copy = false;
+    input.terms.max_throttle = 0;
+    EXPECT_THAT(refused(input), HasSubstr("stop_and_copy: its downtime of 25"));
+    input.terms.max_downtime = Milliseconds(30'000);
+    EXPECT_NE(chosen(input).mode, MigrationMode::hybrid);
+}
+
+TEST(Choice, RefusesWithForecastLimitAndWayOut) {
+    ForecastInput input = an_input(10, a_curve(1, 1));
+    input.terms.post_copy = false;
+    input.terms.max_total = Milliseconds(5000);
+    const std::string text = refused(input);
+    EXPECT_THAT(text, HasSubstr("it takes 25"));
+    EXPECT_THAT(text, HasSubstr("max_total is 5.0 s"));
+    EXPECT_THAT(text, HasSubstr("allow post-copy"));
+    EXPECT_THAT(text, HasSubstr("name a mode"));
+}
+
+TEST(Choice, RespectsADeadline) {
+    ForecastInput input = an_input(10, a_curve(1, 1));
+    input.terms.deadline = noon + Milliseconds(10'000);
+    EXPECT_THAT(refused(input), HasSubstr("the deadline is in 10.0 s"));
+    input.terms.deadline = noon + Milliseconds(60'000);
+    EXPECT_EQ(chosen(input).mode, MigrationMode::pre_copy);
+}
+
+TEST(Choice, KeepsAnExplicitModeWithAWarning) {
+    ForecastInput input = hot_guest(12);
+    input.terms.max_throttle = 0;
+    const Choice choice = chosen(input, ModeChoice::pre_copy);
+    EXPECT_EQ(choice.mode, MigrationMode::pre_copy);
+    EXPECT_THAT(choice.warnings, ElementsAre(HasSubstr("does not end")));
+    EXPECT_THAT(chosen(input, ModeChoice::stop_and_copy).warnings, ElementsAre(HasSubstr("exceeds max_downtime")));
+    EXPECT_THAT(chosen(input, ModeChoice::hybrid).warnings, IsEmpty());
+}
+
+TEST(Choice, WithoutACurveStartsWithPreCopyAndHasAWayOut) {
+    ForecastInput input = an_input(12, {});
+    const Choice allowed = chosen(input);
+    EXPECT_EQ(allowed.mode, MigrationMode::hybrid);
+    EXPECT_GE(allowed.hybrid_rounds, 2);
+    EXPECT_THAT(allowed.plan, Contains(HasSubstr("unless it ends by itself")));
+    input.terms.post_copy = false;
+    const Choice forbidden = chosen(input);
+    EXPECT_EQ(forbidden.mode, MigrationMode::pre_copy);
+    EXPECT_TRUE(forbidden.knobs.auto_converge);
+}
+
+TEST(Choice, IsNeverMoreThanATenthSlowerThanTheBestMode) {
+    for (const double bandwidth : {5.0, 12.0, 48.0, 110.0, 500.0})
+        for (const double rate : {0.5, 10.0, 60.0, 200.0})
+            for (const double set : {1.0, 20.0, 120.0}) {
+                const Forecast forecast = decide(an_input(bandwidth, a_curve(rate, set)), ModeChoice::auto_);
+                ASSERT_TRUE(forecast.choice) << forecast.refusal;
+                const ModeForecast& one = of_mode(forecast, forecast.choice->mode);
+                for (const ModeForecast& other : forecast.modes) {
+                    if (!other.feasible) continue;
+                    const auto slack = std::max(other.total.likely / 10, Milliseconds(200));
+                    EXPECT_LE(one.total.likely, other.total.likely + slack + Milliseconds(1));
+                }
+            }
+}
+
+TEST(Choice, GivesQemuTheDowntimeLimitLessWhatQemuDoesNotCount) {
+    ForecastInput input = an_input(100, a_curve(1, 1));
+    input.past.switch_over = {.low = Milliseconds(10), .likely = Milliseconds(20), .high = Milliseconds(40)};
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(260));
+    input.terms.max_downtime = Milliseconds(50);
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(25));
+}
+
+TEST(Choice, PassesTheCapsOfThePolicyOn) {
+    ForecastInput input = hot_guest(12);
+    input.terms.post_copy_bandwidth = mebibytes_per_second(50);
+    const Choice choice = chosen(input);
+    EXPECT_EQ(choice.bandwidth, mebibytes_per_second(12));
+    EXPECT_EQ(choice.post_copy_bandwidth, mebibytes_per_second(50));
+}
+
+TEST(Choice, HasNothingToSayAboutAnOfflineMove) {
+    EXPECT_THAT(refused(an_input(100, a_curve(1, 1)), ModeChoice::offline), HasSubstr("offline"));
+}
+
+TEST(Throttle, IsWhatBringsTheWritingBelowTheLink) {
+    const auto percent = needed_throttle(an_input(65, a_curve(130, 200)));
+    ASSERT_TRUE(percent);
+    EXPECT_NEAR(*percent, 100 - 100 * 65 / 1.15 / 130, 4);
+    EXPECT_EQ(needed_throttle(an_input(500, a_curve(130, 200))), 0);
+}
+
+}  // namespace
+}  // namespace ballast::migration
