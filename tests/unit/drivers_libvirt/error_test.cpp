@@ -53,6 +53,14 @@ TEST(LibvirtError, CallsAMoveToTheSameHostAMatterOfState) {
               Code::failed_precondition);
 }
 
+TEST(LibvirtError, CallsASwitchBeforeTheFirstBytesAMatterOfState) {
+    EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR,
+                      "unable to execute QEMU command 'migrate-start-postcopy': Enable postcopy with "
+                      "migrate_set_capability before the start of migration",
+                      0),
+              Code::failed_precondition);
+}
+
 TEST(LibvirtError, NamesWhatWasBeingDoneAndLibvirtsWords) {
     ensure_event_loop();
     const ConnectHandle connection(virConnectOpen("test:///default"));

@@ -1,4 +1,6 @@
 // The simulated migration against what QEMU did on this kind of machine (docs/MIGRATION.md), and its state machine.
+#include <set>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -111,6 +113,99 @@ TEST(AutoConverge, EndsWhatWouldNeverEnd) {
     request.knobs.auto_converge = true;
     EXPECT_TRUE(cluster.later(cluster.at("h1").migration().migrate(request)));
     EXPECT_THAT(cluster.world->running_copies(vm), ::testing::ElementsAre("h2"));
+}
+
+class Knobs : public ::testing::Test {
+  protected:
+    MigrationProgress moved(MigrationRequest request, MigrationProgress* half_way = nullptr) {
+        const auto result = cluster.begin_migration("h1", request);
+        cluster.world->advance(seconds(2));
+        if (half_way != nullptr) *half_way = *cluster.now(cluster.at("h1").migration().progress(vm));
+        cluster.world->run_until_idle();
+        cluster.settle();
+        EXPECT_TRUE(result->has_value() && result->value());
+        return *cluster.now(cluster.at("h2").migration().completed(vm));
+    }
+    MigrationRequest slow() {
+        MigrationRequest request = a_move(vm, "h2");
+        request.bandwidth = mebibytes_per_second(110);
+        request.knobs.auto_converge = true;
+        return request;
+    }
+
+    SimCluster cluster;
+    VmId vm = cluster.run_vm("h1", 1, mebibytes(512), d2_load(mebibytes(64), mebibytes_per_second(130)));
+};
+
+TEST_F(Knobs, AutoConvergeBeginsAndGoesOnInTheStepsThatWereAsked) {
+    auto request = slow();
+    EXPECT_EQ(moved(request).throttle, 80) << "QEMU's own way: 20, then tens, until the set no longer fills up";
+    cluster.world->set_load(vm, d2_load(mebibytes(64), mebibytes_per_second(1'000)));
+    request.peer_uri = "sim://h1";
+    request.knobs.throttle_initial = 35;
+    request.knobs.throttle_increment = 25;
+    const auto result = cluster.begin_migration("h2", request);
+    std::set<int> seen;
+    while (!result->has_value() && cluster.world->step()) {
+        cluster.settle();
+        if (const auto progress = cluster.now(cluster.at("h2").migration().progress(vm)))
+            seen.insert(progress->throttle);
+    }
+    EXPECT_THAT(seen, ::testing::ElementsAre(0, 35, 60, 85, 99));
+}
+
+TEST_F(Knobs, XbzrleSendsLessOfWhatIsSentAgain) {
+    cluster.world->set_load(vm, d2_load(mebibytes(64), mebibytes_per_second(100)));
+    auto request = slow();
+    request.knobs.auto_converge = false;
+    const auto plain = moved(request);
+    request.peer_uri = "sim://h1";
+    request.knobs.xbzrle = true;
+    const auto result = cluster.begin_migration("h2", request);
+    cluster.world->run_until_idle();
+    cluster.settle();
+    ASSERT_TRUE(result->has_value() && result->value());
+    const auto packed = *cluster.now(cluster.at("h1").migration().completed(vm));
+    EXPECT_LT(packed.sent, plain.sent);
+    EXPECT_LT(packed.elapsed, plain.elapsed);
+}
+
+TEST_F(Knobs, CountPagesOfZerosApartFromThoseSentInFull) {
+    const auto last = moved(slow());
+    EXPECT_EQ(last.constant_pages, mebibytes(256) / last.page_size);
+    EXPECT_GE(last.normal_pages, mebibytes(256) / last.page_size);
+    EXPECT_TRUE(last.setup);
+}
+
+TEST(Parallel, ConnectionsTakeWhatOneCannot) {
+    const auto took = [](int connections) {
+        const auto world = sim::World::make();
+        for (const std::string name : {"h1", "h2"}) {
+            sim::HostModel host;
+            host.name = name;
+            host.stream = mebibytes_per_second(100);
+            EXPECT_TRUE(world->add_host(host));
+        }
+        boost::asio::io_context io;
+        const auto driver = sim::make_simulated_driver(world);
+        const auto h1 = *driver->open({.id = HostId("1"), .uri = "sim://h1"}, nullptr);
+        drivers::DomainDefinition definition;
+        definition.id = VmId("00000000-0000-4000-8000-000000000001");
+        definition.name = "vm";
+        definition.spec.memory = gibibytes(1);
+        EXPECT_TRUE(run(io, h1->compute().define(definition)));
+        EXPECT_TRUE(run(io, h1->compute().start(definition.id)));
+        MigrationRequest request = a_move(definition.id, "h2");
+        request.knobs.parallel = connections;
+        const auto begun = world->now();
+        EXPECT_TRUE(run(io, h1->migration().migrate(request), patience, [&] { world->step(); }));
+        h1->close();
+        return std::chrono::duration<double>(world->now() - begun).count();
+    };
+    const double one = took(0);
+    EXPECT_NEAR(took(1), one, 0.01);
+    EXPECT_NEAR(one, 5.3, 0.5);
+    EXPECT_NEAR(took(4), one / 4, 0.4);
 }
 
 class Hybrid : public ::testing::Test {
@@ -294,6 +389,45 @@ TEST(Storage, ThatOnlyLooksSharedDamagesTheGuestOfAnUnsafeMove) {
     request.allow_unsafe = true;
     ASSERT_TRUE(cluster.later(cluster.at("h1").migration().migrate(request)));
     EXPECT_THAT(cluster.world->damage(), ::testing::ElementsAre(::testing::HasSubstr("another disk")));
+}
+
+TEST(Storage, ThatIsNotSharedIsCopiedAlongBeforeTheMemory) {
+    SimCluster cluster(2, {.migration_setup = Milliseconds(0)}, mebibytes_per_second(100));
+    drivers::NewVolume volume;
+    volume.pool = "default";
+    volume.name = "disk.raw";
+    volume.format = "raw";
+    volume.capacity = mebibytes(500);
+    const auto made = cluster.now(cluster.at("h1").storage().create_volume(volume));
+    ASSERT_TRUE(made);
+    drivers::DomainDefinition definition;
+    definition.id = VmId("00000000-0000-4000-8000-000000000009");
+    definition.name = "vm9";
+    definition.spec.memory = mebibytes(512);
+    definition.spec.disks.resize(1);
+    definition.spec.disks[0].path = made->path;
+    definition.spec.disks[0].format = "raw";
+    ASSERT_TRUE(cluster.now(cluster.at("h1").compute().define(definition)));
+    ASSERT_TRUE(cluster.now(cluster.at("h1").compute().start(definition.id)));
+
+    MigrationRequest request = a_move(definition.id, "h2", MigrationMode::hybrid);
+    request.knobs.copy_disks = DiskCopy::incremental;
+    const auto refused = cluster.now(cluster.at("h1").migration().migrate(request));
+    ASSERT_FALSE(refused) << "an incremental copy needs the parent on the target";
+    request.knobs.copy_disks = DiskCopy::full;
+    const auto result = cluster.begin_migration("h1", request);
+    cluster.world->advance(seconds(2));
+    const auto half = *cluster.now(cluster.at("h1").migration().progress(definition.id));
+    EXPECT_EQ(half.disk_total, mebibytes(500));
+    EXPECT_NEAR(half.disk_remaining / mebibytes(1), 300, 5);
+    EXPECT_EQ(half.iteration, 0);
+    EXPECT_FALSE(cluster.now(cluster.at("h1").migration().start_post_copy(definition.id)))
+        << "the memory has not begun to flow";
+    cluster.world->run_until_idle();
+    cluster.settle();
+    ASSERT_TRUE(result->has_value() && result->value());
+    EXPECT_THAT(cluster.world->damage(), ::testing::IsEmpty());
+    EXPECT_TRUE(cluster.now(cluster.at("h2").storage().read_volume("default", "disk.raw")));
 }
 
 }  // namespace
