@@ -104,7 +104,7 @@ void Move::report(const MigrationProgress& progress) {
 /// At most one thing at a time, and only within the terms: migration/steer.h decides.
 void Move::steer(const MigrationProgress& progress, const std::optional<MigrationRound>& ended) {
     Migration migration = *row();
-    if (migration.phase != MigrationPhase::push) return;
+    if (migration.phase != MigrationPhase::push || !memo().given_up.empty()) return;
     if (ended) migration.rounds.push_back(*ended);
     auto steering = migration::steer(migration, sample_of(progress), migration::can_switch(migration),
                                      run_->services().clock->now(), {.switch_cost = limits_.switch_cost});

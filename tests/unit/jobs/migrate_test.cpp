@@ -1,0 +1,187 @@
+// vm.migrate on simulated hosts: forecast, choice, steering, an operator's word, the queue, and post-copy that breaks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/json_impl.h"
+#include "migration/machine.h"
+#include "tests/support/sim_cluster.h"
+
+namespace ballast::testing {
+namespace {
+
+using drivers::simulated::Cut;
+using drivers::simulated::GuestLoad;
+using migration::MigrationEventKind;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr auto slow_link = BytesPerSecond(20 * 1'048'576);
+
+std::string error_of(const Result<Job>& job) {
+    if (!job) return job.error().chain();
+    return job->error ? job->error->message + " | " + fmt::format("{}", fmt::join(job->error->causes, " | ")) : "";
+}
+
+class Moving : public ::testing::Test {
+  protected:
+    void make(const std::string& name, GuestLoad load = {}) {
+        const std::string params = fmt::format(
+            R"({{"name":"{}","host":"h1","spec":{{"memory_bytes":268435456,"disks":[{{"size_bytes":67108864}}]}}}})",
+            name);
+        const auto made = cluster.do_job("vm.create", "", params);
+        ASSERT_EQ(made->state, JobState::succeeded) << error_of(made);
+        cluster.world->set_load(cluster.vm(name)->id, load);
+    }
+    [[nodiscard]] std::shared_ptr<const Migration> row(const JobId& id) const {
+        return cluster.snapshot()->migrations.find_ptr(id);
+    }
+    [[nodiscard]] bool reaches(const JobId& id, MigrationPhase phase) {
+        return cluster.until([&] { return row(id) && row(id)->phase == phase; });
+    }
+    [[nodiscard]] std::vector<std::string> running_on(const std::string& name) const {
+        return cluster.world->running_copies(cluster.vm(name)->id);
+    }
+
+    SimCluster cluster;
+};
+
+const GuestLoad writes_faster_than_the_link{
+    .touched = mebibytes(256), .working_set = mebibytes(200), .dirty_rate = BytesPerSecond(400 * 1'048'576LL)};
+
+TEST_F(Moving, StoresItsForecastItsReasonAndItsOutcome) {
+    make("web1");
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})");
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    const auto migration = row(moved->id);
+    EXPECT_EQ(migration->requested, ModeChoice::auto_);
+    EXPECT_EQ(migration->mode, MigrationMode::pre_copy) << "nothing is known of the guest: the mode without a risk";
+    EXPECT_THAT(migration->reason, ::testing::Not(IsEmpty()));
+    const auto forecast = parse_as<migration::Forecast>(migration->forecast.text, "forecast");
+    ASSERT_TRUE(forecast) << forecast.error().chain();
+    EXPECT_THAT(forecast->modes, SizeIs(4));
+    EXPECT_TRUE(migration->total);
+    EXPECT_TRUE(migration->downtime);
+    EXPECT_TRUE(migration->sent);
+    EXPECT_TRUE(migration->called);
+}
+
+TEST_F(Moving, SwitchesToPostCopyWhereAPushWouldNeverEndAndPostCopyIsAllowed) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","policy":{"post_copy":true}})");
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_TRUE(row(moved->id)->pull) << row(moved->id)->reason;
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
+TEST_F(Moving, GivesUpWithAReasonWhereNothingWithinThePolicyEndsIt) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", BytesPerSecond(150 * 1'048'576));
+    const auto job = cluster.do_job(
+        "vm.migrate", "web1",
+        R"({"to":"h2","mode":"pre_copy","policy":{"post_copy":false,"max_throttle":0,"max_downtime_ms":50}})");
+    ASSERT_TRUE(job) << job.error().chain();
+    EXPECT_EQ(job->state, JobState::failed);
+    EXPECT_THAT(error_of(job), HasSubstr("round"));
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
+}
+
+TEST_F(Moving, ResumesAPostCopyWhoseLinkBrokeAndNeverGoesBack) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    const auto job = cluster.queue("vm.migrate", "web1", R"({"to":"h2","mode":"post_copy"})");
+    ASSERT_TRUE(job) << job.error().chain();
+    ASSERT_TRUE(reaches(job->id, MigrationPhase::pull));
+    cluster.world->faults().cut("h1", "h2", Cut::hard);
+    ASSERT_TRUE(reaches(job->id, MigrationPhase::pull_paused));
+    const auto refused = cluster.desk->moves().ask(job->id, {.kind = MigrationEventKind::cancel_requested});
+    EXPECT_EQ(refused.error().code(), Code::failed_precondition) << "it has switched";
+    cluster.world->faults().heal("h1", "h2");
+    const auto moved = cluster.wait(job->id);
+    EXPECT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
+TEST_F(Moving, FinishesAtOnceWhereAnOperatorAsksForIt) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    const auto job = cluster.queue("vm.migrate", "web1", R"({"to":"h2","mode":"pre_copy"})");
+    ASSERT_TRUE(reaches(job->id, MigrationPhase::push));
+    const auto asked =
+        cluster.desk->moves().ask(job->id, {.kind = MigrationEventKind::finish_requested, .actor = "op"});
+    ASSERT_TRUE(asked) << asked.error().chain();
+    const auto moved = cluster.wait(job->id);
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    ASSERT_THAT(row(job->id)->interventions, ::testing::Not(IsEmpty()));
+    EXPECT_EQ(row(job->id)->interventions.front().actor, "op");
+}
+
+TEST_F(Moving, RefusesAWordToAMigrationThatDoesNotRun) {
+    const auto refused = cluster.desk->moves().ask(JobId("none"), {.kind = MigrationEventKind::finish_requested});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::failed_precondition);
+}
+
+TEST_F(Moving, RefusesADeadlineThatHasPassedAndPostCopyThatThePolicyForbids) {
+    make("web1");
+    const auto late = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","deadline":"2001-01-01T00:00:00Z"})");
+    EXPECT_THAT(error_of(late), HasSubstr("deadline"));
+    const auto forbidden =
+        cluster.do_job("vm.migrate", "web1", R"({"to":"h2","mode":"post_copy","policy":{"post_copy":false}})");
+    EXPECT_THAT(error_of(forbidden), HasSubstr("forbids"));
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+}
+
+TEST_F(Moving, OneAtATimeOnALinkAndTheUrgentOneFirst) {
+    cluster.world->set_link("h1", "h2", slow_link);
+    for (const std::string name : {"a", "b", "c", "d"}) make(name);
+    std::vector<JobId> jobs;
+    for (const std::string name : {"a", "b", "c"}) {
+        const auto job = cluster.queue("vm.migrate", name, R"({"to":"h2"})");
+        ASSERT_TRUE(job);
+        jobs.push_back(job->id);
+    }
+    const auto urgent = cluster.queue("vm.migrate", "d", R"({"to":"h2","policy":{"priority":50}})");
+    jobs.push_back(urgent->id);
+    int most = 0;
+    const bool ended = cluster.until([&] {
+        int now = 0;
+        cluster.snapshot()->migrations.for_each(
+            [&](const Migration& migration) { now += migration::has_ended(migration.phase) ? 0 : 1; });
+        most = std::max(most, now);
+        return std::ranges::all_of(
+            jobs, [&](const JobId& id) { return is_finished(cluster.snapshot()->jobs.find(id)->state); });
+    });
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(most, 1);
+    const auto claimed_before = [&](const JobId& first, const JobId& second) {
+        return row(first)->started < row(second)->started;
+    };
+    EXPECT_TRUE(claimed_before(urgent->id, jobs[1]) && claimed_before(urgent->id, jobs[2]));
+}
+
+TEST_F(Moving, TakesUpAPullAfterTheDaemonDied) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    const auto job = cluster.queue("vm.migrate", "web1", R"({"to":"h2","mode":"hybrid"})");
+    ASSERT_TRUE(reaches(job->id, MigrationPhase::pull));
+    cluster.restart();
+    const auto moved = cluster.wait(job->id);
+    EXPECT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
+TEST_F(Moving, AForecastThatWasAskedForHasACurveSoon) {
+    make("web1", writes_faster_than_the_link);
+    const auto vm = cluster.vm("web1");
+    ASSERT_TRUE(cluster.desk->forecast(*vm, cluster.host("h2")->id, {}));
+    ASSERT_TRUE(cluster.until([&] { return cluster.desk->curves().find(vm->id).has_value(); }));
+    const auto forecast = cluster.desk->forecast(*cluster.vm("web1"), cluster.host("h2")->id, {});
+    ASSERT_TRUE(forecast && forecast->input.curve);
+    EXPECT_GT(forecast->input.curve->working_set.likely, mebibytes(100));
+}
+
+}  // namespace
+}  // namespace ballast::testing
