@@ -139,7 +139,7 @@ Result<std::vector<DomainView>> read_domains(virConnectPtr connection) {
     if (count < 0) return refused("can't list the host's domains");
     const auto domains = adopt_list<Domain>(raw, count);
     const auto persistent = filtered(connection, VIR_CONNECT_LIST_DOMAINS_PERSISTENT);
-    const auto autostart = filtered(connection, VIR_CONNECT_LIST_DOMAINS_AUTOSTART);
+    const auto autostart = autostart_domains(connection);
     const auto saved = filtered(connection, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE);
     const auto snapshots = filtered(connection, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT);
     const auto checkpoints = filtered(connection, VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT);
@@ -160,6 +160,10 @@ Result<std::vector<DomainView>> read_domains(virConnectPtr connection) {
         if (!made && !has_gone(made.error())) return std::unexpected(made.error());
     }
     return views;
+}
+
+std::set<std::string> autostart_domains(virConnectPtr connection) {
+    return filtered(connection, VIR_CONNECT_LIST_DOMAINS_AUTOSTART);
 }
 
 Result<DomainView> read_one_domain(virConnectPtr connection, const VmId& vm) {

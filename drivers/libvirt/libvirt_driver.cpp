@@ -11,10 +11,10 @@ namespace {
 
 class LibvirtHost final : public HostDriver {
   public:
-    explicit LibvirtHost(ExecutorPtr executor)
+    LibvirtHost(ExecutorPtr executor, EventSink sink)
         : executor_(std::move(executor)),
           compute_(make_compute(executor_)),
-          statistics_(make_statistics(executor_)),
+          statistics_(make_statistics(executor_, std::move(sink))),
           migration_(make_migration(executor_)),
           memory_(make_memory(executor_)),
           storage_(make_storage(executor_)) {}
@@ -51,8 +51,8 @@ class LibvirtDriver final : public Driver {
         auto watch = [host = target.id, sink](virConnectPtr connection) {
             return watch_events(connection, host, sink);
         };
-        auto executor = Executor::start(std::move(target), std::move(uri), std::move(sink), std::move(watch));
-        return std::make_shared<LibvirtHost>(std::move(executor));
+        auto executor = Executor::start(std::move(target), std::move(uri), sink, std::move(watch));
+        return std::make_shared<LibvirtHost>(std::move(executor), std::move(sink));
     }
 };
 

@@ -12,7 +12,7 @@ namespace ballast::drivers::libvirt {
 using ExecutorPtr = std::shared_ptr<Executor>;
 
 [[nodiscard]] std::unique_ptr<Compute> make_compute(ExecutorPtr executor);
-[[nodiscard]] std::unique_ptr<Statistics> make_statistics(ExecutorPtr executor);
+[[nodiscard]] std::unique_ptr<Statistics> make_statistics(ExecutorPtr executor, EventSink sink);
 [[nodiscard]] std::unique_ptr<MigrationRole> make_migration(ExecutorPtr executor);
 [[nodiscard]] std::unique_ptr<Memory> make_memory(ExecutorPtr executor);
 [[nodiscard]] std::unique_ptr<Storage> make_storage(ExecutorPtr executor);

@@ -1,8 +1,13 @@
 // The statistics sweep: one bulk call for all domains, and the host's own memory and CPU time. A busy domain is left
-// out rather than waited for (NOWAIT).
+// out rather than waited for (NOWAIT). `virsh autostart` has no event: the sweep also asks which domains libvirt would
+// start with the host, in one more call, and makes a hint of what differs from the sweep before.
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +16,7 @@
 #include "core/try.h"
 #include "drivers/libvirt/error.h"
 #include "drivers/libvirt/events.h"
+#include "drivers/libvirt/inventory.h"
 #include "drivers/libvirt/lookups.h"
 #include "drivers/libvirt/roles.h"
 #include "drivers/libvirt/words.h"
@@ -119,22 +125,57 @@ Result<HostStats> read_host_stats(virConnectPtr connection) {
     return stats;
 }
 
+/// What the sweep before saw. Thread-safe: an overdue sweep may end beside its successor.
+class AutostartWatch {
+  public:
+    AutostartWatch(HostId host, EventSink sink) : host_(std::move(host)), sink_(std::move(sink)) {}
+
+    void see(std::set<std::string> now) {
+        std::vector<std::string> changed;
+        {
+            const std::scoped_lock lock(mutex_);
+            if (before_) std::ranges::set_symmetric_difference(*before_, now, std::back_inserter(changed));
+            before_ = std::move(now);
+        }
+        for (const auto& domain : changed)
+            sink_({.kind = DriverEvent::Kind::domain_changed,
+                   .host = host_,
+                   .vm = VmId(domain),
+                   .link = LinkState::up,
+                   .number = 0,
+                   .detail = "autostart changed"});
+    }
+
+  private:
+    const HostId host_;
+    const EventSink sink_;
+    std::mutex mutex_;
+    std::optional<std::set<std::string>> before_;
+};
+
 class LibvirtStatistics final : public Statistics {
   public:
-    explicit LibvirtStatistics(ExecutorPtr executor) : executor_(std::move(executor)) {}
+    LibvirtStatistics(ExecutorPtr executor, EventSink sink)
+        : executor_(std::move(executor)),
+          autostart_(std::make_shared<AutostartWatch>(executor_->target().id, std::move(sink))) {}
 
     Task<HostStats> sweep() override {
-        return Executor::call<HostStats>(executor_, {.what = "read its statistics"}, read_host_stats);
+        return Executor::call<HostStats>(executor_, {.what = "read its statistics"},
+                                         [autostart = autostart_](virConnectPtr connection) {
+                                             autostart->see(autostart_domains(connection));
+                                             return read_host_stats(connection);
+                                         });
     }
 
   private:
     ExecutorPtr executor_;
+    std::shared_ptr<AutostartWatch> autostart_;
 };
 
 }  // namespace
 
-std::unique_ptr<Statistics> make_statistics(ExecutorPtr executor) {
-    return std::make_unique<LibvirtStatistics>(std::move(executor));
+std::unique_ptr<Statistics> make_statistics(ExecutorPtr executor, EventSink sink) {
+    return std::make_unique<LibvirtStatistics>(std::move(executor), std::move(sink));
 }
 
 }  // namespace ballast::drivers::libvirt
