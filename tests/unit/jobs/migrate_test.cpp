@@ -173,6 +173,21 @@ TEST_F(Moving, TakesUpAPullAfterTheDaemonDied) {
     EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
 }
 
+TEST_F(Moving, OfflineMovesOnlyTheDefinitionOfAVmThatDoesNotRun) {
+    make("web1");
+    const auto early = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","mode":"offline"})");
+    EXPECT_THAT(error_of(early), HasSubstr("does not run"));
+    ASSERT_EQ(cluster.do_job("vm.destroy", "web1", "{}")->state, JobState::succeeded);
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","mode":"offline"})");
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_EQ(cluster.vm("web1")->host, cluster.host("h2")->id);
+    EXPECT_EQ(cluster.vm("web1")->epoch, 2U);
+    ASSERT_TRUE(cluster.until([&] { return cluster.vm("web1")->definitions.size() == 1; }));
+    EXPECT_EQ(cluster.vm("web1")->definitions.front().host, cluster.host("h2")->id);
+    EXPECT_EQ(cluster.do_job("vm.start", "web1", "{}")->state, JobState::succeeded);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
 TEST_F(Moving, AForecastThatWasAskedForHasACurveSoon) {
     make("web1", writes_faster_than_the_link);
     const auto vm = cluster.vm("web1");
