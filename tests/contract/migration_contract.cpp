@@ -212,6 +212,47 @@ TEST_P(MigrationContract, TakesNewLimitsWhileItMoves) {
     EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
 }
 
+TEST_P(MigrationContract, MovesWithEachKnob) {
+    const auto guest = running();
+    auto there = a_move(guest.id, 1);
+    there.knobs.auto_converge = true;
+    there.knobs.throttle_initial = 30;
+    there.knobs.throttle_increment = 15;
+    ASSERT_THAT(call(host(0).migration().migrate(there)), Succeeds());
+    auto back = a_move(guest.id, 0);
+    back.knobs.xbzrle = true;
+    back.knobs.xbzrle_cache = mebibytes(16);
+    ASSERT_THAT(call(host(1).migration().migrate(back)), Succeeds());
+    auto again = a_move(guest.id, 1);
+    again.knobs.parallel = 2;
+    ASSERT_THAT(call(host(0).migration().migrate(again)), Succeeds());
+    EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
+}
+
+TEST_P(MigrationContract, CopiesADiskAlongThatTheTargetDoesNotHave) {
+    auto volume = a_volume(a_volume_name(), mebibytes(32));
+    volume.pool = harness().local_pool();
+    const auto made = call(host().storage().create_volume(volume));
+    ASSERT_THAT(made, Succeeds());
+    auto guest = a_guest();
+    guest.spec.disks.resize(1);
+    guest.spec.disks[0].path = made->path;
+    guest.spec.disks[0].format = "raw";
+    ASSERT_THAT(call(host().compute().define(guest)), Succeeds());
+    ASSERT_THAT(call(host().compute().start(guest.id)), Succeeds());
+    auto request = a_move(guest.id);
+    request.knobs.copy_disks = DiskCopy::full;
+    EXPECT_THAT(call(host().migration().migrate(request)), Succeeds());
+    EXPECT_EQ(state_of(guest.id, 1), DomainState::running);
+    EXPECT_THAT(call(host(1).storage().refresh(volume.pool)), Succeeds());
+    EXPECT_THAT(call(host(1).storage().read_volume(volume.pool, volume.name)), Succeeds());
+    EXPECT_THAT(call(host(0).storage().read_volume(volume.pool, volume.name)), Succeeds())
+        << "the source's copy is the caller's to delete";
+    static_cast<void>(call(host(1).compute().destroy(guest.id)));
+    for (std::size_t at : {0U, 1U})
+        EXPECT_THAT(call(host(at).storage().delete_volume(volume.pool, volume.name)), Succeeds());
+}
+
 TEST_P(MigrationContract, MeasuresTheDirtyRateAndMovesMeanwhile) {
     const auto guest = running();
     const auto before = call(host().migration().dirty_rate(guest.id));
