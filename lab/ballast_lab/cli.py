@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="bring the lab up, or complete it")
     up.add_argument("--hosts", type=int, default=3)
     up.add_argument("--memory-mib-per-host", type=int, default=2048, metavar="M")
-    up.add_argument("--stock-qemu", action="store_true", help="QEMU without the lab's cure: it may harm guests that move")
+    up.add_argument("--sound-qemu", action="store_true", help="no guest is harmed by a move, which takes longer")
     commands.add_parser("down", help="end and remove everything of the lab")
     commands.add_parser("status", help="what runs, with URIs, pids and paths")
     cut = _on_host(commands, "cut", "cut the host's wire")
@@ -107,7 +107,7 @@ def _change(options: argparse.Namespace) -> None:
     """The commands that change a lab, under its lock."""
     if options.command == "up":
         lab = lifecycle.up(options.name, options.hosts, options.memory_mib_per_host,
-                           stock_qemu=options.stock_qemu)
+                           sound_qemu=options.sound_qemu)
         _show(lab, options.json)
         return
     if options.command == "down":

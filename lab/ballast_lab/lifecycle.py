@@ -16,12 +16,12 @@ from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host
 FIRST_ADDRESS = 11
 
 
-def up(name: str, count: int, memory_mib: int, *, stock_qemu: bool = False) -> Lab:
+def up(name: str, count: int, memory_mib: int, *, sound_qemu: bool = False) -> Lab:
     """Brings up a lab of `count` hosts or completes the one that is there."""
     if not 1 <= count <= MAX_HOSTS:
         raise LabError(f"a lab has 1 to {MAX_HOSTS} hosts, not {count}")
     lab = _lab_to_make(name, count, memory_mib)
-    lab.stock_qemu = stock_qemu
+    lab.sound_qemu = sound_qemu
     config.make_directories(lab)
     qemu.write(lab)
     cgroup.make_groups(lab)

@@ -93,7 +93,7 @@ class Lab:
     name: str
     subnet: str = ""  # first three octets
     memory_mib: int = 0
-    stock_qemu: bool = False
+    sound_qemu: bool = False
     boot: str = field(default_factory=boot_id)
     hosts: list[Host] = field(default_factory=list)
 

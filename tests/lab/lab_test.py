@@ -44,7 +44,7 @@ class ThreeHosts(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.lab("down")
         cls.addClassCleanup(cls.lab, "down")
-        cls.lab("up", "--hosts", "3", "--memory-mib-per-host", "1024")
+        cls.lab("up", "--sound-qemu", "--hosts", "3", "--memory-mib-per-host", "1024")
 
     @contextlib.contextmanager
     def guest(self, name: str, *options: str) -> Iterator[Watcher]:

@@ -63,7 +63,7 @@ class Lab:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self("down", check=False)
         self("guest", "build", timeout=400)
-        self("up", "--hosts", str(hosts), "--memory-mib-per-host", str(memory_mib))
+        self("up", "--sound-qemu", "--hosts", str(hosts), "--memory-mib-per-host", str(memory_mib))
         self.refresh()
 
     def down(self) -> None:
