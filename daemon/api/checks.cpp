@@ -146,6 +146,11 @@ Result<void> check_adopt(const Snapshot& snapshot, const Vm& vm) {
 }
 
 Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
+    if (patch.name && *patch.name != vm.name)
+        return fail(Code::failed_precondition,
+                    "name: VM {} can't be renamed: libvirt keeps the name in the definition, and one UUID can't be "
+                    "defined under two names; delete it with its disks kept and create it anew with those disks",
+                    vm.name);
     const VmSpecPatch& wanted = patch.spec;
     const bool only_labels =
         !wanted.host_labels && !wanted.anti_affinity && !wanted.autostart && !wanted.moves && !wanted.memory_policy;

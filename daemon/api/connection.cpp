@@ -7,6 +7,8 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -52,7 +54,8 @@ class HttpConnection final : public Connection, public Stream, public std::enabl
           router_(std::move(router)),
           context_(std::move(context)),
           gone_(std::move(gone)),
-          timer_(context_->loop) {}
+          timer_(context_->loop),
+          given_up_(context_->loop, SteadyClock::time_point::max()) {}
 
     void start() {
         auto self = shared_from_this();
@@ -128,6 +131,9 @@ class HttpConnection final : public Connection, public Stream, public std::enabl
             if (self->wake_) std::exchange(self->wake_, nullptr)();
         });
     }
+    /// From now on the handler has its time; then the client hears so, while the handler goes on.
+    void arm_handler(const Request& request);
+    static asio::awaitable<void> give_up(std::shared_ptr<HttpConnection> self, Verb verb, std::string id);
     void disarm() { timer_.expires_at(SteadyClock::time_point::max()); }
 
     /// Whether another request may follow.
@@ -151,6 +157,7 @@ class HttpConnection final : public Connection, public Stream, public std::enabl
     ContextPtr context_;
     std::function<void(Connection*)> gone_;
     asio::steady_timer timer_;
+    asio::steady_timer given_up_;  ///< expires when the client of an overdue handler has its answer
     asio::cancellation_signal cancel_;
     boost::beast::flat_buffer buffer_;
     std::shared_ptr<WebSocket> websocket_;
@@ -282,10 +289,43 @@ asio::awaitable<bool> HttpConnection::serve_admitted(const Route* route, Request
         co_return again;
     }
     if (timed_out_) co_return false;
-    arm(context_->limits.request_timeout);
+    arm_handler(request);
     auto response = co_await router_->handle(route, request);
+    if (timed_out_) {
+        boost::system::error_code over;
+        co_await given_up_.async_wait(asio::redirect_error(asio::use_awaitable, over));
+        co_return false;
+    }
     const bool again = co_await answer(route, std::move(request), std::move(response), keep_alive && !stopping_);
     co_return again;
+}
+
+void HttpConnection::arm_handler(const Request& request) {
+    timer_.expires_after(context_->limits.request_timeout);
+    timer_.async_wait([weak = weak_from_this(), verb = request.verb, id = request.id](const auto& error) {
+        const auto self = weak.lock();
+        if (error || !self || SteadyClock::now() < self->timer_.expiry()) return;
+        self->timed_out_ = true;
+        asio::co_spawn(self->context_->loop, give_up(self, verb, id), asio::detached);
+    });
+}
+
+asio::awaitable<void> HttpConnection::give_up(std::shared_ptr<HttpConnection> self, Verb verb, std::string id) {
+    Request request;
+    request.verb = verb;
+    request.id = id;
+    const Error late(
+        Code::deadline_exceeded,
+        fmt::format("request {} was not done within {}; it goes on, so look at what it was to change before "
+                    "you repeat it",
+                    id, to_string(self->context_->limits.request_timeout)));
+    auto response = std::make_shared<Response>(problem(late, {.instance = id}));
+    self->context_->metrics->count_request("late", name_of(verb), response->status, 0);
+    static_cast<void>(co_await self->send_response(request, response, false));
+    self->arm(Milliseconds(2000));
+    static_cast<void>(co_await self->transport_->finish());
+    self->transport_->close();
+    self->given_up_.expires_at(SteadyClock::time_point::min());
 }
 
 /// The body, into memory or a file. An answer where that is refused; a client that went away gives an answer too, that
@@ -367,7 +407,8 @@ Task<> HttpConnection::read_into_file(Request* request, Parser* parser) {
         auto add = [file, piece, got] { return file->add({piece->data(), got}); };
         BALLAST_CO_CHECK(co_await on_pool<void>(context_->cpu, std::move(add)));
     }
-    BALLAST_CO_TRY(request->file, co_await on_pool<ReceivedFile>(context_->cpu, [file] { return file->finish(); }));
+    BALLAST_CO_TRY(request->file,
+                   co_await on_pool<ReceivedFile>(context_->cpu, [file] { return UploadFile::finish(file); }));
     co_return Result<void>{};
 }
 
@@ -395,24 +436,6 @@ Task<> HttpConnection::send(std::string text) {
     }
     disarm();
     co_return Result<void>{};
-}
-
-std::string head_of(const Request& request, const Response& response, bool keep_alive) {
-    std::string head = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
-    for (const auto& [name, value] : response.headers) {
-        // A value can't start another header, whatever it was made from.
-        std::string clean = value;
-        std::erase_if(clean, [](char c) { return c == '\r' || c == '\n'; });
-        head += fmt::format("{}: {}\r\n", name, clean);
-    }
-    head += fmt::format("x-request-id: {}\r\nx-content-type-options: nosniff\r\n", request.id);
-    if (!response.headers.contains("cache-control")) head += "cache-control: no-cache\r\n";
-    if (response.stream)
-        keep_alive = false;
-    else if (response.status != 204 && response.status != 304)
-        head += fmt::format("content-length: {}\r\n", response.body ? response.body->size() : 0);
-    head += keep_alive ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n";
-    return head;
 }
 
 Task<> HttpConnection::send_response(const Request& request, std::shared_ptr<Response> response, bool keep_alive) {

@@ -146,4 +146,22 @@ Result<Fields> parse_query(std::string_view text) {
     return fields;
 }
 
+std::string head_of(const Request& request, const Response& response, bool keep_alive) {
+    std::string head = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
+    for (const auto& [name, value] : response.headers) {
+        // A value can't start another header, whatever it was made from.
+        std::string clean = value;
+        std::erase_if(clean, [](char c) { return c == '\r' || c == '\n'; });
+        head += fmt::format("{}: {}\r\n", name, clean);
+    }
+    head += fmt::format("x-request-id: {}\r\nx-content-type-options: nosniff\r\n", request.id);
+    if (!response.headers.contains("cache-control")) head += "cache-control: no-cache\r\n";
+    if (response.stream)
+        keep_alive = false;
+    else if (response.status != 204 && response.status != 304)
+        head += fmt::format("content-length: {}\r\n", response.body ? response.body->size() : 0);
+    head += keep_alive ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n";
+    return head;
+}
+
 }  // namespace ballast::api

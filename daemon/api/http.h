@@ -38,11 +38,13 @@ struct Identity {
     Right right = Right::viewer;
 };
 
-/// A body that went to a file instead of memory (upload.h). The file is complete and synced.
+/// A body that went to a file instead of memory (upload.h). The file is complete and synced, but under a passing name:
+/// it is gone with the last copy of `publish`, unless that was called.
 struct ReceivedFile {
-    std::string path;
+    std::string path;  ///< its name once it is published
     Bytes size;
     std::string sha256;
+    std::function<Result<void>()> publish;  ///< gives it its name, replacing what was there; any thread
 };
 
 struct Request {
@@ -105,6 +107,8 @@ struct Response {
 [[nodiscard]] Response no_content();
 
 [[nodiscard]] std::string_view reason_phrase(int status);
+/// Status line and header of the answer, to its empty line.
+[[nodiscard]] std::string head_of(const Request& request, const Response& response, bool keep_alive);
 /// %41 -> A; '+' is a space only in a query. Errors: invalid_argument.
 [[nodiscard]] Result<std::string> percent_decode(std::string_view text, bool plus_is_space);
 [[nodiscard]] Result<Fields> parse_query(std::string_view text);

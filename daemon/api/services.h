@@ -33,8 +33,8 @@ struct Limits {
     Milliseconds idle_timeout{75'000};      ///< between two requests of one connection
     Milliseconds write_timeout{30'000};     ///< for each piece of an answer of 256 KiB
     Milliseconds heartbeat{15'000};         ///< comments on event streams
-    std::size_t stream_backlog = 8192;      ///< events that a slow consumer may be behind
-    std::size_t parse_on_loop = 64 * 1024;  ///< larger bodies are parsed and hashed on the pool
+    std::size_t stream_backlog = 8'192;     ///< events that a slow consumer may be behind
+    std::size_t parse_on_loop = 65'536;     ///< larger bodies are parsed and hashed on the pool
     int auth_failures_per_minute = 10;      ///< per peer; more are answered 429
 };
 

@@ -78,12 +78,19 @@ Result<void> UploadFile::add(std::string_view bytes) {
     return {};
 }
 
-Result<ReceivedFile> UploadFile::finish() {
-    const std::string path = folder_ + "/" + name_;
-    if (::fsync(file_) != 0 || ::rename(partial_.c_str(), path.c_str()) != 0)
-        return std::unexpected(disk_error(path, errno));
+Result<ReceivedFile> UploadFile::finish(std::shared_ptr<UploadFile> self) {
+    const std::string path = self->folder_ + "/" + self->name_;
+    if (::fsync(self->file_) != 0) return std::unexpected(disk_error(path, errno));
+    const Bytes size = self->size_;
+    std::string hash = self->hash_.finish_hex();
+    return ReceivedFile{path, size, std::move(hash), [self, path] { return self->publish(path); }};
+}
+
+Result<void> UploadFile::publish(const std::string& path) {
+    if (file_ < 0) return {};
+    if (::rename(partial_.c_str(), path.c_str()) != 0) return std::unexpected(disk_error(path, errno));
     ::close(std::exchange(file_, -1));
-    return ReceivedFile{path, size_, hash_.finish_hex()};
+    return {};
 }
 
 void remove_partial_uploads(const std::string& folder) {

@@ -1,7 +1,7 @@
 #pragma once
 // A body on its way to a file in the upload folder, never in memory: hashed, limited, with room kept on the disk. Until
-// it is complete it has another name; when it is dropped before, nothing stays. Each `add` and `finish` is one piece of
-// work for the pool: one at a time, any thread.
+// it is complete it has another name; when it is dropped before, nothing stays. Each `add`, `finish` and `publish` is
+// one piece of work: one at a time, any thread.
 
 #include <memory>
 #include <optional>
@@ -31,12 +31,14 @@ class UploadFile {
     UploadFile& operator=(const UploadFile&) = delete;
 
     Result<void> add(std::string_view bytes);
-    /// Syncs it and gives it its name, replacing what was there.
-    Result<ReceivedFile> finish();
+    /// Syncs it. It gets its name only by `publish`, so that whoever answers may still refuse (an Idempotency-Key of
+    /// another upload) and leave the old file as it is.
+    static Result<ReceivedFile> finish(std::shared_ptr<UploadFile> self);
 
   private:
     UploadFile(std::string folder, std::string name, UploadLimits limits);
     [[nodiscard]] Result<void> check_room(Bytes wanted) const;
+    Result<void> publish(const std::string& path);
 
     std::string folder_;
     std::string name_;

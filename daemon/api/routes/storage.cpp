@@ -192,10 +192,13 @@ Result<void> check_may_upload(const Request& request, const Context& context) {
     return check_not_read(*context.store->snapshot(), name);
 }
 
-/// The file is there already; this writes the audit event, and the answer for a repeated key.
+/// The bytes are there already. The file gets its name inside the transaction: a repeated key is answered without it,
+/// a key of another upload is refused, and both leave what was there.
 Task<Response> put_upload(Request request, ContextPtr context) {
     const std::string name = std::filesystem::path(request.file->path).filename().string();
-    auto work = [name, file = *request.file](store::Transaction&) -> Result<Response> {
+    auto work = [name, file = *request.file](store::Transaction& transaction) -> Result<Response> {
+        BALLAST_CHECK(check_not_read(transaction.snapshot(), name));
+        BALLAST_CHECK(file.publish());
         return json_response(201, to_json_text(UploadView{.name = name, .size = file.size, .sha256 = file.sha256}));
     };
     auto answer = co_await commit(std::move(request), context, std::move(work));

@@ -79,9 +79,10 @@ struct VmSpecPatch {
 BOOST_DESCRIBE_STRUCT(VmSpecPatch, (), (labels, host_labels, anti_affinity, autostart, moves, memory_policy))
 
 struct VmPatch {
+    std::optional<std::string> name;  ///< must be the name that it has: VMs are not renamed
     VmSpecPatch spec;
 };
-BOOST_DESCRIBE_STRUCT(VmPatch, (), (spec))
+BOOST_DESCRIBE_STRUCT(VmPatch, (), (name, spec))
 
 struct PlacementAsk {
     VmSpec spec;

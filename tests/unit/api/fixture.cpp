@@ -6,16 +6,11 @@
 
 namespace ballast::api {
 
-namespace {
-
-std::shared_ptr<store::Store> open_in(const std::filesystem::path& folder, std::shared_ptr<const Clock> clock,
-                                      std::shared_ptr<IdSource> ids) {
-    store::StoreOptions options;
-    options.path = (folder / "ballast.db").string();
-    return *store::open_store(options, std::move(clock), std::move(ids));
+std::shared_ptr<store::Store> ApiTest::open_store_in(const std::filesystem::path& where) const {
+    store::StoreOptions store_options;
+    store_options.path = (where / "ballast.db").string();
+    return *store::open_store(store_options, clock, services.ids);
 }
-
-}  // namespace
 
 ApiTest::ApiTest() {
     spdlog::set_level(spdlog::level::off);
@@ -23,7 +18,7 @@ ApiTest::ApiTest() {
     folder = ::mkdtemp(pattern.data());
     services.clock = clock;
     services.ids = std::make_shared<SeededIds>(7);
-    services.store = open_in(folder, clock, services.ids);
+    services.store = open_store_in(folder);
     services.hosts = std::make_shared<NoHosts>();
     services.progress = std::make_shared<jobs::ProgressHub>();
     services.check_uri = [](std::string_view uri) -> Result<void> {
@@ -90,8 +85,24 @@ void ApiTest::eventually(const std::function<bool()>& condition, std::string_vie
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     while (!condition()) {
         ASSERT_LT(std::chrono::steady_clock::now(), end) << "did not come true: " << what;
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        std::promise<void> turned;  // what is waited for is done on the loop, or looked for after its next turn
+        boost::asio::post(loop, [&] { turned.set_value(); });
+        turned.get_future().wait();
     }
+}
+
+void ApiTest::put(Host host) {
+    write([host](store::Transaction& transaction) -> Result<void> {
+        transaction.put(host, {"host.added", "test"});
+        return {};
+    });
+}
+
+void ApiTest::put(Vm vm) {
+    write([vm](store::Transaction& transaction) -> Result<void> {
+        transaction.put(vm, {"vm.changed", "test"});
+        return {};
+    });
 }
 
 }  // namespace ballast::api

@@ -58,8 +58,13 @@ class ApiTest : public testing::Test {
     [[nodiscard]] int port() const { return server->bound().front().port; }
     [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const { return services.store->snapshot(); }
 
-    /// Polls until the condition holds; fails the test after 5 s.
-    static void eventually(const std::function<bool()>& condition, std::string_view what);
+    void put(Host host);
+    void put(Vm vm);
+    /// What is in the folder, as a new daemon finds it.
+    [[nodiscard]] std::shared_ptr<store::Store> open_store_in(const std::filesystem::path& where) const;
+
+    /// Asks again after each turn of the loop until the condition holds; fails the test after 5 s.
+    void eventually(const std::function<bool()>& condition, std::string_view what);
 
     std::filesystem::path folder;
     boost::asio::io_context loop{1};

@@ -9,21 +9,7 @@ using test::a_host;
 using test::a_vm;
 using testing::HasSubstr;
 
-class HostsTest : public ApiTest {
-  public:
-    void put(Host host) {
-        write([host](store::Transaction& transaction) -> Result<void> {
-            transaction.put(host, {"host.added", "test"});
-            return {};
-        });
-    }
-    void put(Vm vm) {
-        write([vm](store::Transaction& transaction) -> Result<void> {
-            transaction.put(vm, {"vm.changed", "test"});
-            return {};
-        });
-    }
-};
+class HostsTest : public ApiTest {};
 
 TEST_F(HostsTest, AddsAHostAsObservedUnlessToldOtherwise) {
     start();

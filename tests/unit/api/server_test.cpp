@@ -1,4 +1,11 @@
 // HTTP itself: framing, limits, TLS, stop.
+#include <atomic>
+#include <fstream>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "tests/support/builders.h"
 #include "tests/unit/api/fixture.h"
 
 namespace ballast::api {
@@ -130,6 +137,60 @@ TEST_F(ApiTest, StopsWithinItsDeadlineWhileAClientIsIdleAndAnotherStreams) {
     EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(3));
     EXPECT_TRUE(stream.connection().closed_by_peer());
     EXPECT_TRUE(idle->closed_by_peer());
+}
+
+/// A check of a pair that ends when the test says so.
+class HeldObserver final : public reconcile::Observer {
+  public:
+    explicit HeldObserver(boost::asio::any_io_executor loop)
+        : held_(loop, std::chrono::steady_clock::time_point::max()) {}
+    drivers::Task<> observe(VmId, JobId) override { co_return Result<void>{}; }
+    drivers::Task<> observe_host(HostId) override { co_return Result<void>{}; }
+    drivers::Task<HostPair> check_pair(HostId from, HostId to) override {
+        boost::system::error_code ignored;
+        co_await held_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+        ended = true;
+        HostPair pair;
+        pair.id = pair_id(from, to);
+        co_return pair;
+    }
+    void let_go() { held_.cancel(); }
+    std::atomic<bool> ended = false;
+
+  private:
+    boost::asio::steady_timer held_;
+};
+
+TEST_F(ApiTest, AnswersAHandlerThatTakesTooLongInsteadOfHangingUp) {
+    services.limits.request_timeout = Milliseconds(100);
+    const auto observer = std::make_shared<HeldObserver>(loop.get_executor());
+    services.observer = observer;
+    for (const auto* name : {"h1", "h2"}) put(test::a_host(name).build());
+    start();
+    const auto answer = client().post("/api/v1/pairs/check", R"({"from":"h1","to":"h2"})");
+    EXPECT_THAT(answer, IsProblem(504, "deadline_exceeded"));
+    EXPECT_THAT(answer.body, HasSubstr("it goes on"));
+    EXPECT_FALSE(observer->ended);
+    boost::asio::post(loop, [observer] { observer->let_go(); });
+    eventually([&] { return observer->ended.load(); }, "the handler goes on to its end");
+    EXPECT_EQ(client().get("/healthz").status, 200);
+}
+
+TEST_F(ApiTest, IsNotReadyWhileTheStoreIsReadOnlyAndSaysWhy) {
+    services.store->close();
+    {
+        std::ofstream damaged(folder / "ballast.db", std::ios::binary);
+        damaged << "this is no database, and long enough that nobody takes it for an empty one";
+    }
+    services.store = open_store_in(folder);
+    ASSERT_FALSE(services.store->health().writable);
+    start();
+    auto asker = client_with("");
+    const auto answer = asker.get("/readyz");
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.body, fmt::format("read-only: {}\n", services.store->health().reason));
+    EXPECT_FALSE(services.store->health().reason.empty());
+    EXPECT_EQ(asker.get("/healthz").status, 200);
 }
 
 TEST_F(ApiTest, ReportsHealthReadinessAndMetrics) {

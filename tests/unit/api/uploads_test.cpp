@@ -15,6 +15,10 @@ class UploadsTest : public ApiTest {
     HttpAnswer upload(const std::string& name, const std::string& content) {
         return client().put("/api/v1/uploads/" + name, content, {{"Content-Type", "application/octet-stream"}});
     }
+    std::string content(const std::string& name) {
+        std::ifstream file(services.upload_folder + "/" + name);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
     std::vector<std::string> files() {
         std::vector<std::string> names;
         std::error_code ignored;
@@ -31,8 +35,7 @@ TEST_F(UploadsTest, KeepsAFileThatIsLargerThanAnyBodyMayBe) {
     ASSERT_EQ(answer.status, 201) << answer.body;
     EXPECT_EQ(parsed(answer)["size_bytes"], content.size());
     EXPECT_EQ(parsed(answer)["sha256"], sha256_hex(content));
-    std::ifstream file(services.upload_folder + "/disk.qcow2");
-    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), content);
+    EXPECT_EQ(this->content("disk.qcow2"), content);
     EXPECT_EQ(parsed(client().get("/api/v1/uploads"))["items"][0]["name"], "disk.qcow2");
 }
 
@@ -102,6 +105,21 @@ TEST_F(UploadsTest, KeepsAnUploadThatIsBeingImported) {
     ASSERT_EQ(import.status, 202) << import.body;
     EXPECT_THAT(client().del("/api/v1/uploads/disk"), IsProblem(412, "failed_precondition"));
     EXPECT_THAT(upload("disk", "y"), IsProblem(412, "failed_precondition"));
+}
+
+TEST_F(UploadsTest, LeavesTheFileAsItIsWhereTheKeyWasUsedForAnother) {
+    start();
+    const auto put = [&](const std::string& content) {
+        return client().put("/api/v1/uploads/disk", content,
+                            {{"Content-Type", "application/octet-stream"}, {"Idempotency-Key", "k"}});
+    };
+    ASSERT_EQ(put("first").status, 201);
+    EXPECT_THAT(put("other"), IsProblem(409, "conflict"));
+    EXPECT_EQ(content("disk"), "first");
+    const auto again = put("first");
+    EXPECT_EQ(again.status, 201);
+    EXPECT_EQ(again.header("idempotency-replayed"), "true");
+    eventually([&] { return files() == std::vector<std::string>{"disk"}; }, "nothing but the file stays");
 }
 
 TEST_F(UploadsTest, RemovesWhatACrashLeftBehind) {

@@ -9,21 +9,7 @@ using test::a_host;
 using test::a_vm;
 using testing::HasSubstr;
 
-class VmsTest : public ApiTest {
-  public:
-    void put(Host host) {
-        write([host](store::Transaction& transaction) -> Result<void> {
-            transaction.put(host, {"host.added", "test"});
-            return {};
-        });
-    }
-    void put(Vm vm) {
-        write([vm](store::Transaction& transaction) -> Result<void> {
-            transaction.put(vm, {"vm.changed", "test"});
-            return {};
-        });
-    }
-};
+class VmsTest : public ApiTest {};
 
 TEST_F(VmsTest, TakesACreateAsAJobAndReservesTheName) {
     put(a_host("h1").build());
@@ -43,6 +29,17 @@ TEST_F(VmsTest, RefusesASpecThatCanNotBe) {
     EXPECT_THAT(client().post("/api/v1/vms", R"({"name":"web1","spec":{"memory":"256M","memory_minimum":"1G"}})"),
                 IsProblem(400, "invalid_argument"));
     EXPECT_THAT(client().post("/api/v1/vms", R"({"name":"web1","host":"h9"})"), IsProblem(404, "not_found"));
+}
+
+TEST_F(VmsTest, RefusesANewNameAndSaysWhatToDo) {
+    put(a_host("h1").build());
+    put(a_vm("web1").on("h1").build());
+    start();
+    const auto answer = client().patch("/api/v1/vms/web1", R"({"name":"web2","spec":{"autostart":true}})");
+    EXPECT_THAT(answer, IsProblem(412, "failed_precondition"));
+    EXPECT_THAT(answer.body, HasSubstr("disks kept"));
+    EXPECT_FALSE(snapshot()->vms.rows().front()->spec.autostart) << "nothing of it is done";
+    EXPECT_EQ(client().patch("/api/v1/vms/web1", R"({"name":"web1","spec":{"autostart":true}})").status, 200);
 }
 
 TEST_F(VmsTest, DecidesOnADryRunAndChangesNothing) {
