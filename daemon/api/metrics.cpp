@@ -83,36 +83,6 @@ std::map<std::string, std::uint64_t> jobs_by_kind_and_state(const Snapshot& snap
     return counts;
 }
 
-/// The record of finished migrations that the store still keeps, by mode and result.
-void render_migrations(Text& text, const Snapshot& snapshot) {
-    struct Sum {
-        std::uint64_t count = 0;
-        double total_s = 0;
-        double downtime_s = 0;
-        double bytes = 0;
-    };
-    std::map<std::string, Sum> sums;
-    snapshot.migrations.for_each([&](const Migration& migration) {
-        if (!migration.finished) return;
-        Sum& sum = sums[fmt::format("mode=\"{}\",result=\"{}\"", word(migration.mode), word(migration.phase))];
-        ++sum.count;
-        sum.total_s += std::chrono::duration<double>(migration.total.value_or(Milliseconds(0))).count();
-        sum.downtime_s += std::chrono::duration<double>(migration.downtime.value_or(Milliseconds(0))).count();
-        sum.bytes += static_cast<double>(migration.sent.value_or(Bytes(0)).count());
-    });
-    const auto family = [&](std::string_view name, std::string_view help, double Sum::* value) {
-        text.family(name, "summary", help);
-        for (const auto& [labels, sum] : sums) {
-            text.sample(fmt::format("{}_sum", name), labels, sum.*value);
-            text.sample(fmt::format("{}_count", name), labels, sum.count);
-        }
-    };
-    family("ballast_migration_duration_seconds", "Total time of finished migrations that are still recorded.",
-           &Sum::total_s);
-    family("ballast_migration_downtime_seconds", "Measured downtime of finished migrations.", &Sum::downtime_s);
-    family("ballast_migration_sent_bytes", "Bytes sent by finished migrations.", &Sum::bytes);
-}
-
 }  // namespace
 
 void Metrics::count_request(const std::string& operation, std::string_view method, int status, double seconds) {
@@ -164,7 +134,7 @@ std::string Metrics::render_http() const {
 }
 
 std::string Metrics::render(const Snapshot& snapshot, const store::Health& health, std::string_view version,
-                            Timestamp now) const {
+                            Timestamp now, std::optional<std::uint64_t> queued_migrations) {
     Text text;
     text.family("ballast_build_info", "gauge", "The version that runs.");
     text.sample("ballast_build_info", fmt::format("version=\"{}\"", escaped(version)), std::uint64_t{1});
@@ -176,8 +146,10 @@ std::string Metrics::render(const Snapshot& snapshot, const store::Health& healt
     text.gauge("ballast_store_seq", "Number of the last durable event.", health.seq);
     text.gauge("ballast_store_queued_writes", "Writes that wait for the writer.", health.queued);
     text.gauge("ballast_store_writable", "1 while the store takes writes.", health.writable ? 1 : 0);
-    render_migrations(text, snapshot);
-    return text.take() + render_http();
+    if (queued_migrations)
+        text.gauge("ballast_migration_queue_length", "Migrations that wait for their lanes.", *queued_migrations);
+    migrations_.count(snapshot);
+    return text.take() + migrations_.render() + render_http();
 }
 
 }  // namespace ballast::api

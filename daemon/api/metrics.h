@@ -11,6 +11,7 @@
 
 #include "core/snapshot.h"
 #include "core/units.h"
+#include "daemon/api/migration_metrics.h"
 #include "daemon/store/store.h"
 
 namespace ballast::api {
@@ -29,7 +30,7 @@ class Metrics {
     [[nodiscard]] std::optional<std::uint64_t> admit_refusal(Timestamp now);
 
     [[nodiscard]] std::string render(const Snapshot& snapshot, const store::Health& health, std::string_view version,
-                                     Timestamp now) const;
+                                     Timestamp now, std::optional<std::uint64_t> queued_migrations = {});
 
   private:
     static constexpr std::array buckets{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0};
@@ -42,6 +43,7 @@ class Metrics {
     [[nodiscard]] std::string render_http() const;
 
     std::map<std::pair<std::string, std::string>, Series> requests_;  ///< operation, method
+    MigrationMetrics migrations_;
     int connections_ = 0;
     int streams_ = 0;
     std::uint64_t refused_connections_ = 0;

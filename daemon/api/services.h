@@ -15,6 +15,11 @@
 #include "daemon/jobs/progress.h"
 #include "daemon/reconcile/host_registry.h"
 #include "daemon/store/store.h"
+#include "migration/policy.h"
+
+namespace ballast::jobs {
+class MigrationDesk;
+}  // namespace ballast::jobs
 
 namespace ballast::api {
 
@@ -45,6 +50,10 @@ struct Services {
     std::shared_ptr<reconcile::HostRegistry> hosts;
     std::shared_ptr<reconcile::Observer> observer;
     std::shared_ptr<jobs::ProgressHub> progress;
+    /// Forecasts, the lanes' queue and the moves that run; nullptr: no migrations are done here.
+    std::shared_ptr<jobs::MigrationDesk> migrations;
+    migration::PolicyDefaults migration_policy;  ///< the same as the jobs'
+    Milliseconds evidence_age{3'600'000};        ///< how old the proof of a shared pool may be (SAFETY.md 9)
     /// The latest statistics of a "vm" or "host" as a JSON object; nothing when there are none. May be empty.
     std::function<std::optional<JsonText>(std::string_view kind, const std::string& id)> stats;
     /// Whether a driver speaks the URI.

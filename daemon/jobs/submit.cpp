@@ -5,15 +5,16 @@
 #include <string_view>
 
 #include "core/try.h"
+#include "daemon/jobs/evacuation.h"
 #include "daemon/jobs/params.h"
 #include "daemon/reconcile/alerts.h"
 
 namespace ballast::jobs {
 namespace {
 
-constexpr std::array<std::string_view, 11> kinds{"vm.create",    "vm.start",      "vm.shutdown",  "vm.reboot",
-                                                 "vm.destroy",   "vm.delete",     "vm.migrate",   "image.import",
-                                                 "image.delete", "volume.create", "volume.delete"};
+constexpr std::array<std::string_view, 12> kinds{"vm.create",    "vm.start",      "vm.shutdown",   "vm.reboot",
+                                                 "vm.destroy",   "vm.delete",     "vm.migrate",    "image.import",
+                                                 "image.delete", "volume.create", "volume.delete", "host.evacuate"};
 
 Result<void> check_host_of(const Snapshot& snapshot, const Vm& vm) {
     if (!vm.host) return {};
@@ -69,6 +70,28 @@ Result<Vm> make_vm_row(store::Transaction& transaction, const JobRequest& reques
     return vm;
 }
 
+/// The host that is evacuated is the job's.
+Result<void> name_the_host(const Snapshot& snapshot, JobRequest& request) {
+    BALLAST_TRY(const auto params, parse_as<HostEvacuateParams>(request.params.text, ""));
+    BALLAST_TRY(request.host, check_evacuation(snapshot, params));
+    request.subject = host_name(snapshot, request.host);
+    return {};
+}
+
+/// Past the switch to post-copy neither side alone has the whole VM: there is no way back, only the end or a failure.
+Result<void> check_not_switched(const Snapshot& snapshot, const Job& job) {
+    const Migration* migration = snapshot.migrations.find(job.id);
+    if (migration == nullptr) return {};
+    const bool switched = migration->phase == MigrationPhase::pull || migration->phase == MigrationPhase::pull_paused;
+    if (!switched && migration->phase != MigrationPhase::finishing) return {};
+    return fail(Code::failed_precondition,
+                "migration {} of {} has switched: the VM runs on {} already, so it can't be cancelled{}", job.id,
+                job.subject, host_name(snapshot, migration->to),
+                migration->phase == MigrationPhase::pull_paused
+                    ? fmt::format("; `ballast migration resume {}` goes on with it", job.id)
+                    : "; it ends by itself");
+}
+
 }  // namespace
 
 Result<Job> submit(store::Transaction& transaction, JobRequest request) {
@@ -90,6 +113,7 @@ Result<Job> submit(store::Transaction& transaction, JobRequest request) {
         request.subject = vm->name;
         if (vm->host && request.host.empty()) request.host = *vm->host;
     }
+    if (request.kind == "host.evacuate") BALLAST_CHECK(name_the_host(transaction.snapshot(), request));
     job.kind = std::move(request.kind);
     job.vm = std::move(request.vm);
     job.host = std::move(request.host);
@@ -108,6 +132,7 @@ Result<Job> request_cancel(store::Transaction& transaction, const JobId& id) {
     if (is_finished(job.state))
         return fail(Code::failed_precondition, "job {} ({} of {}) has ended already: nothing is left to cancel", job.id,
                     job.kind, job.subject);
+    BALLAST_CHECK(check_not_switched(transaction.snapshot(), job));
     job.cancel_requested = true;
     transaction.put(job, {"job.cancel_requested", fmt::format("{} of {} is asked to stop", job.kind, job.subject)});
     return job;

@@ -10,8 +10,11 @@ namespace ballast::api {
 [[nodiscard]] std::vector<Route> cluster_routes();
 [[nodiscard]] std::vector<Route> console_routes();
 [[nodiscard]] std::vector<Route> event_routes();
+[[nodiscard]] std::vector<Route> evacuate_routes();
 [[nodiscard]] std::vector<Route> host_routes();
 [[nodiscard]] std::vector<Route> job_routes();
+[[nodiscard]] std::vector<Route> migrate_routes();
+[[nodiscard]] std::vector<Route> migration_routes();
 [[nodiscard]] std::vector<Route> pair_routes();
 [[nodiscard]] std::vector<Route> placement_routes();
 [[nodiscard]] std::vector<Route> storage_routes();

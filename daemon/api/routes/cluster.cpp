@@ -8,6 +8,7 @@
 #include "daemon/api/routes/catalog.h"
 #include "daemon/api/routes/types.h"
 #include "daemon/api/schemas.h"
+#include "daemon/jobs/migrate/desk.h"
 
 namespace ballast::api {
 namespace {
@@ -31,6 +32,12 @@ Task<Response> get_openapi(Request, ContextPtr context) {
     co_return json_response(200, text);
 }
 
+/// Nothing where no migrations are done.
+std::optional<std::uint64_t> queued_migrations(const Context& context) {
+    if (!context.migrations) return std::nullopt;
+    return context.migrations->lanes().view().queued.size();
+}
+
 Response text_response(int status, std::string text) {
     Response response = json_response(status, std::move(text));
     response.headers["content-type"] = "text/plain; charset=utf-8";
@@ -49,8 +56,9 @@ Task<Response> get_readyz(Request, ContextPtr context) {
 
 Task<Response> get_metrics(Request, ContextPtr context) {
     const auto snapshot = context->store->snapshot();
-    Response response = text_response(
-        200, context->metrics->render(*snapshot, context->store->health(), context->version, context->clock->now()));
+    Response response =
+        text_response(200, context->metrics->render(*snapshot, context->store->health(), context->version,
+                                                    context->clock->now(), queued_migrations(*context)));
     response.headers["content-type"] = "text/plain; version=0.0.4; charset=utf-8";
     co_return response;
 }

@@ -1,4 +1,4 @@
-// Jobs and migrations: lists, one with its steps and progress, cancel.
+// Jobs: lists, one with its steps and progress, cancel.
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/list.h"
@@ -11,13 +11,9 @@ namespace ballast::api {
 namespace {
 
 const ListOf job_list{"jobs", {"kind", "vm", "host", "subject", "actor", "state"}};
-const ListOf migration_list{"migrations", {"vm", "from_host", "to_host", "mode", "phase"}};
 
 Task<Response> list_jobs(Request request, ContextPtr context) {
     return list_rows<Job>(std::move(request), std::move(context), &job_list, &Snapshot::jobs);
-}
-Task<Response> list_migrations(Request request, ContextPtr context) {
-    return list_rows<Migration>(std::move(request), std::move(context), &migration_list, &Snapshot::migrations);
 }
 
 std::string progress_text(const jobs::Progress& progress) {
@@ -53,15 +49,6 @@ Task<Response> cancel_job(Request request, ContextPtr context) {
     co_return answer;
 }
 
-Task<Response> get_migration(Request request, ContextPtr context) {
-    const auto snapshot = context->store->snapshot();
-    const auto migration = snapshot->migrations.find_ptr(JobId(std::string(request.param("id"))));
-    if (!migration)
-        co_return fail(Code::not_found, "no migration has the id '{}'; see `ballast migration list`",
-                       request.param("id"));
-    co_return row_response(request, context, migration);
-}
-
 }  // namespace
 
 std::vector<Route> job_routes() {
@@ -93,22 +80,6 @@ std::vector<Route> job_routes() {
          .answers = {{202, schema<Job>}},
          .failures = {Code::failed_precondition},
          .handler = cancel_job},
-        {.path = "/api/v1/migrations",
-         .right = Right::viewer,
-         .id = "migration_list",
-         .tag = "migrations",
-         .summary = "Migrations, running and past.",
-         .query = list_parameters(migration_list),
-         .answers = {{200, page_schema<Migration>}},
-         .handler = list_migrations},
-        {.path = "/api/v1/migrations/{id}",
-         .right = Right::viewer,
-         .id = "migration_get",
-         .tag = "migrations",
-         .summary = "One migration with its rounds; its id is that of its job.",
-         .answers = {{200, schema<Migration>}},
-         .tagged = true,
-         .handler = get_migration},
     };
 }
 

@@ -96,34 +96,6 @@ Task<Response> delete_vm(Request request, ContextPtr context) {
     co_return answer;
 }
 
-/// What no preflight is needed for. Errors: invalid_argument, not_found, failed_precondition.
-Result<void> check_target(const Snapshot& snapshot, const Vm& vm, const jobs::VmMigrateParams& params) {
-    BALLAST_CHECK(check(params.policy, "policy"));
-    if (params.to.empty()) return {};
-    BALLAST_TRY(const auto to, find_host(snapshot, params.to));
-    if (vm.host && to->id == *vm.host)
-        return fail(Code::invalid_argument, "VM {} is on {} already; choose another host", vm.name, to->name);
-    return check_managed(*to);
-}
-
-Task<Response> migrate_vm(Request request, ContextPtr context) {
-    BALLAST_CO_TRY(const bool dry_run, query_flag(request, "dry_run"));
-    BALLAST_CO_TRY(const auto params, co_await parse_body<jobs::VmMigrateParams>(request, context));
-    if (dry_run) {
-        const auto snapshot = context->store->snapshot();
-        BALLAST_CO_TRY(const auto vm, find_vm(*snapshot, request.param("id")));
-        BALLAST_CO_CHECK(check_target(*snapshot, *vm, params));
-        BALLAST_CO_TRY(const auto wanted, move_of(*context, *vm, params.to));
-        auto decision = co_await decide(context, wanted);
-        co_return decision;
-    }
-    const VmCheck check = [params](const Snapshot& snapshot, const Vm& vm) {
-        return check_target(snapshot, vm, params);
-    };
-    auto answer = co_await submit_vm_job(std::move(request), context, "vm.migrate", {to_json_text(params)}, check);
-    co_return answer;
-}
-
 /// The VMs that are meant: each name, or every observed VM with all the labels.
 Result<std::vector<std::shared_ptr<const Vm>>> find_meant(const Snapshot& snapshot, const AdoptAsk& ask) {
     if (ask.names.empty() == ask.labels.empty())
@@ -190,14 +162,6 @@ Route vm_verb(std::string verb, std::string summary, Handler handler, SchemaMake
 
 const QueryParameter dry_run{"dry_run", "boolean",
                              "Only decide, and say why and why not, host by host: 200 with the decision."};
-
-Route migrate_route() {
-    Route route =
-        vm_verb("migrate", "Move it to another host while it runs.", migrate_vm, schema<jobs::VmMigrateParams>);
-    route.query = {dry_run};
-    route.answers.push_back({200, schema<scheduler::Decision>});
-    return route;
-}
 
 }  // namespace
 
@@ -274,7 +238,6 @@ std::vector<Route> vm_routes() {
         vm_verb("destroy", "Cut it off, as by pulling its plug.", destroy_vm, schema<jobs::NoParams>),
         removal,
         removal_by_verb,
-        migrate_route(),
     };
 }
 

@@ -18,5 +18,6 @@ Task<Json> import_image(RunPtr run);
 Task<Json> delete_image(RunPtr run);
 Task<Json> create_volume(RunPtr run);
 Task<Json> delete_volume(RunPtr run);
+Task<Json> evacuate_host(RunPtr run);
 
 }  // namespace ballast::jobs
