@@ -21,7 +21,7 @@ def up(name: str, count: int, memory_mib: int, *, sound_qemu: bool = False) -> L
     if not 1 <= count <= MAX_HOSTS:
         raise LabError(f"a lab has 1 to {MAX_HOSTS} hosts, not {count}")
     lab = _lab_to_make(name, count, memory_mib)
-    lab.sound_qemu = sound_qemu
+    lab.sound_qemu = lab.sound_qemu or sound_qemu  # its domains name the wrapper
     config.make_directories(lab)
     qemu.write(lab)
     cgroup.make_groups(lab)
