@@ -213,6 +213,8 @@ api::Services Wired::api_services() const {
     services.hosts = hosts_;
     services.observer = reconciler_;
     services.progress = progress_;
+    services.migrations = migrations_;
+    services.migration_policy = policy_defaults(config_.migration);
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
     };
