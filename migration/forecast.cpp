@@ -108,8 +108,8 @@ struct Cost {
     int rounds = 1;
 };
 
-model::Throttle throttle_of(const MigrationKnobs& knobs) {
-    model::Throttle throttle{.on = knobs.auto_converge};
+model::Throttle throttle_of(const MigrationKnobs& knobs, int most) {
+    model::Throttle throttle{.on = knobs.auto_converge, .most = std::clamp(most, 1, 99) / 100.0};
     if (knobs.throttle_initial > 0) throttle.initial = knobs.throttle_initial / 100.0;
     if (knobs.throttle_increment > 0) throttle.increment = knobs.throttle_increment / 100.0;
     return throttle;
@@ -121,7 +121,7 @@ PreCopy pre_copy_of(const ForecastInput& input, const Case& one, const Migration
             .line = one.line,
             .downtime_limit = seconds_of(downtime_limit_of(input)),
             .load = one.load,
-            .throttle = throttle_of(knobs),
+            .throttle = throttle_of(knobs, input.terms.max_throttle),
             .rounds = rounds};
 }
 
@@ -258,29 +258,33 @@ Convergence converges_by_itself(const ForecastInput& input) {
     return ends_with(input, best_of(input), band, 0) ? Convergence::uncertain : Convergence::no;
 }
 
+/// QEMU raises the throttle on its own, and a move that passes the policy's limit is ended: so steps are left below it.
+constexpr int steps_below = 2;
+
 MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int most) {
     knobs.auto_converge = true;
     knobs.throttle_initial = std::clamp(initial, 1, 99);
-    knobs.throttle_increment = std::clamp((most - initial) / 2, 1, 99);
+    knobs.throttle_increment = std::clamp((most - initial) / steps_below, 1, 99);
     return knobs;
 }
 
-/// The mildest throttle that is within a twentieth of the time of the hardest one: taking it at once spares QEMU's
+/// The mildest throttle that is within a hundredth of the time of the hardest one: taking it at once spares QEMU's
 /// ramp.
 MigrationKnobs throttled_knobs(const ForecastInput& input) {
-    const int most = input.terms.max_throttle;
-    if (!input.curve) return with_throttle(input.knobs, std::min(50, most), most);
+    const int limit = input.terms.max_throttle;
+    const int most = std::max(limit - steps_below, 1);
+    if (!input.curve) return with_throttle(input.knobs, std::min(50, most), limit);
     Case one = case_of(input, Bound::likely);
     one.load = worst_of(input);
     one.push /= band;
     const auto total = [&](int percent) {
-        return cost_of_pre_copy(input, one, with_throttle(input.knobs, percent, most)).total;
+        return cost_of_pre_copy(input, one, with_throttle(input.knobs, percent, limit)).total;
     };
     const double hardest = total(most);
     const int needed = needed_throttle(input).value_or(most);
     for (int percent = needed; percent < most; percent += 5)
-        if (total(percent) <= 1.05 * hardest) return with_throttle(input.knobs, percent, most);
-    return with_throttle(input.knobs, most, most);
+        if (total(percent) <= 1.01 * hardest) return with_throttle(input.knobs, percent, limit);
+    return with_throttle(input.knobs, most, limit);
 }
 
 /// A throttle that was asked for is kept as it was asked for.
