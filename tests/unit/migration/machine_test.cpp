@@ -8,43 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "core/json.h"
+#include "tests/unit/migration/machine_events.h"
 
 namespace ballast::migration {
 namespace {
 
-using Kind = MigrationEventKind;
-using Phase = MigrationPhase;
-using Act = MigrationAct;
-using Acts = std::vector<MigrationAct>;
 using testing::HasSubstr;
-
-Migration a_migration(Phase phase, MigrationMode mode = MigrationMode::pre_copy) {
-    Migration migration;
-    migration.id = JobId("j1");
-    migration.vm = VmId("web1");
-    migration.from = HostId("h1");
-    migration.to = HostId("h2");
-    migration.mode = mode;
-    migration.phase = phase;
-    return migration;
-}
-
-MigrationEvent event(Kind kind) {
-    MigrationEvent made;
-    made.kind = kind;
-    return made;
-}
-MigrationEvent round(int number) {
-    MigrationEvent made = event(Kind::round_ended);
-    made.round = MigrationRound{};
-    made.round->round = number;
-    return made;
-}
-MigrationEvent judged(OwnershipAct act, Owner owner = Owner::source) {
-    MigrationEvent made = event(Kind::judged);
-    made.verdict = Verdict{owner, act, "seen"};
-    return made;
-}
 
 struct Row {
     const char* name;
@@ -228,6 +197,74 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Verifying", Phase::verifying, pre, event(Kind::cancel_requested), Phase::verifying, verify}),
     [](const auto& row) { return row.param.name; });
 
+// An operator's word and the engine's own acts while it runs.
+
+INSTANTIATE_TEST_SUITE_P(
+    FinishNow, MachineTable,
+    testing::Values(
+        Row{"Setup", Phase::setup, pre, event(Kind::finish_requested), Phase::setup, {Act::set_downtime}},
+        Row{"Push", Phase::push, hybrid, event(Kind::finish_requested), Phase::push, {Act::set_downtime}},
+        Row{"StopAndCopy",
+            Phase::stop_and_copy,
+            pre,
+            event(Kind::finish_requested),
+            Phase::stop_and_copy,
+            {Act::set_downtime}},
+        Row{"Verifying", Phase::verifying, pre, event(Kind::finish_requested), Phase::verifying, {Act::set_downtime}},
+        Row{"Finishing", Phase::finishing, pre, event(Kind::finish_requested), Phase::finishing, {}}),
+    [](const auto& row) { return row.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Tuned, MachineTable,
+    testing::Values(Row{"BeforeTheCall", Phase::preparing, pre, tuned(half_a_second), Phase::preparing, {}},
+                    Row{"DowntimeInPush", Phase::push, pre, tuned(half_a_second), Phase::push, {Act::set_downtime}},
+                    Row{"BandwidthsInPush",
+                        Phase::push,
+                        hybrid,
+                        tuned(both_bandwidths),
+                        Phase::push,
+                        {Act::set_bandwidth, Act::set_post_copy_bandwidth}},
+                    Row{"NoPostCopyBandwidthWithoutPostCopy",
+                        Phase::push,
+                        pre,
+                        tuned(both_bandwidths),
+                        Phase::push,
+                        {Act::set_bandwidth}},
+                    Row{"BandwidthsInPull",
+                        Phase::pull,
+                        hybrid,
+                        tuned(both_bandwidths),
+                        Phase::pull,
+                        {Act::set_bandwidth, Act::set_post_copy_bandwidth}},
+                    Row{"InFinishing", Phase::finishing, pre, tuned(half_a_second), Phase::finishing, {}}),
+    [](const auto& row) { return row.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Steered, MachineTable,
+    testing::Values(
+        Row{"Nothing", Phase::push, pre, steered(SteeringAct::none), Phase::push, {}},
+        Row{"Aborts", Phase::push, pre, steered(SteeringAct::abort), Phase::push, {Act::abort_job}},
+        Row{"LessThanTheLimitInForce",
+            Phase::push,
+            pre,
+            steered(SteeringAct::raise_downtime, Milliseconds{200}),
+            Phase::push,
+            {}},
+        Row{"LateInSetup", Phase::setup, pre, steered(SteeringAct::abort), Phase::setup, {}},
+        Row{"LateInStopAndCopy", Phase::stop_and_copy, pre, steered(SteeringAct::abort), Phase::stop_and_copy, {}},
+        Row{"LateInPull", Phase::pull, hybrid, steered(SteeringAct::abort), Phase::pull, {}},
+        Row{"LateInVerifying", Phase::verifying, pre, steered(SteeringAct::abort), Phase::verifying, {}},
+        Row{"LateAfterTheEnd", Phase::failed, pre, steered(SteeringAct::abort), Phase::failed, {}}),
+    [](const auto& row) { return row.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    RecoveryDue, MachineTable,
+    testing::Values(Row{"Paused", Phase::pull_paused, hybrid, event(Kind::recovery_due), Phase::verifying, verify},
+                    Row{"LateInPull", Phase::pull, hybrid, event(Kind::recovery_due), Phase::pull, {}},
+                    Row{"LateInVerifying", Phase::verifying, hybrid, event(Kind::recovery_due), Phase::verifying, {}},
+                    Row{"LateAfterTheEnd", Phase::succeeded, hybrid, event(Kind::recovery_due), Phase::succeeded, {}}),
+    [](const auto& row) { return row.param.name; });
+
 TEST(Machine, CallsOnlyAfterTheIntentIsInTheMemo) {
     const auto step = next(a_migration(Phase::preparing), {}, event(Kind::preflight_passed));
     EXPECT_TRUE(step->memo.called);
@@ -290,7 +327,14 @@ TEST(Machine, RefusesAVerdictThatIsNone) {
 }
 
 TEST(Machine, CarriesTheMemoThroughJsonAndIntoTheJournal) {
-    const MigrationMemo memo{.called = true, .may_have_switched = true, .adopted = true, .recoveries = 2};
+    const MigrationMemo memo{.called = true,
+                             .may_have_switched = true,
+                             .adopted = true,
+                             .recoveries = 2,
+                             .recovery_due = true,
+                             .finishing = true,
+                             .given_up = "why",
+                             .downtime_limit = Milliseconds{250}};
     EXPECT_EQ(parse_as<MigrationMemo>(to_json_text(memo), "memo").value(), memo);
     const JournalSays says = journal_of(memo, 7, true);
     EXPECT_EQ(says.owner, Side::target);
