@@ -20,6 +20,7 @@ class Preflight {
     [[nodiscard]] std::vector<PairCheck> run() {
         check_hosts();
         if (from_.id == to_.id) return std::move(checks_);
+        check_knobs();
         check_vm();
         check_pair();
         check_machine();
@@ -76,17 +77,44 @@ class Preflight {
             if (definition.host == to_.id)
                 refuse("stale_definition", fmt::format("{} is defined on {} already", vm_.name, to_.name),
                        fmt::format("remove that definition if it is stale: virsh undefine on {}", to_.name));
-            if (definition.host == from_.id && !definition.bound_by.empty())
-                refuse("bound_to_host",
-                       fmt::format("{} bind {} to {}", fmt::join(definition.bound_by, ", "), vm_.name, from_.name),
-                       "remove or resolve them first");
+            if (definition.host != from_.id) continue;
+            for (const std::string& bond : definition.bound_by)
+                refuse("bound_to_host", fmt::format("{} binds {} to {}", bond, vm_.name, from_.name), way_out_of(bond));
         }
+    }
+
+    /// SAFETY.md 11: what the driver names, and how to be rid of it.
+    [[nodiscard]] std::string way_out_of(std::string_view bond) const {
+        const auto has = [bond](std::string_view word) { return bond.find(word) != std::string_view::npos; };
+        const auto virsh = [this](std::string_view verb, std::string_view more) {
+            return fmt::format("on {}: virsh {} {}{}", from_.name, verb, vm_.name, more);
+        };
+        if (has("managed save")) return virsh("managedsave-remove", " (its saved state is lost), or start the VM");
+        if (has("checkpoint")) return virsh("checkpoint-delete", " --metadata CHECKPOINT, for each");
+        if (has("snapshot")) return virsh("snapshot-delete", " --metadata SNAPSHOT, for each");
+        if (has("local media")) return virsh("change-media", " DEVICE --eject --live --config");
+        if (has("passthrough")) return virsh("detach-device", " DEVICE.xml --live --config");
+        return "remove or resolve it first";
+    }
+
+    /// The versions of both hosts decide too; a pair with an older QEMU on the target has a check of its own.
+    void check_knobs() {
+        const ModeChoice mode = terms_.offline ? ModeChoice::offline : as_choice(terms_.mode);
+        const auto versions = older_of(versions_of(from_.facts), versions_of(to_.facts));
+        MigrationTerms policy = terms_.policy;
+        if (terms_.mode == MigrationMode::post_copy || terms_.mode == MigrationMode::hybrid) policy.post_copy = true;
+        const Result<void> fits = check_combination(mode, terms_.knobs, policy, versions);
+        if (fits) return pass("knobs", "mode and knobs go together");
+        const std::string& message = fits.error().message();
+        const auto cut = message.rfind("; ");
+        refuse("knobs", message.substr(0, cut), cut == std::string::npos ? "leave them out" : message.substr(cut + 2));
     }
 
     void check_state() {
         const std::string state = boost::describe::enum_to_string(vm_.state, "unknown");
         if (vm_.host != from_.id)
             return refuse("vm_state", fmt::format("{} is not on {}", vm_.name, from_.name), "read the VM again");
+        if (terms_.offline) return check_is_off(state);
         switch (vm_.state) {
             case VmState::running:
             case VmState::paused:
@@ -108,6 +136,14 @@ class Preflight {
                 return refuse("vm_state", fmt::format("{} is {}, it does not run", vm_.name, state),
                               fmt::format("ballast vm start {}", vm_.name));
         }
+    }
+
+    void check_is_off(const std::string& state) {
+        const bool is_off =
+            vm_.state == VmState::stopped || vm_.state == VmState::crashed || vm_.state == VmState::migrating;
+        if (is_off) return pass("vm_state", fmt::format("{} is {}", vm_.name, state));
+        refuse("vm_state", fmt::format("{} is {}; an offline move is for a VM that does not run", vm_.name, state),
+               fmt::format("move it live, or ballast vm stop {}", vm_.name));
     }
 
     [[nodiscard]] bool evidence_is_fresh() const {
@@ -147,6 +183,11 @@ class Preflight {
                                to_.name, version(to_.facts.qemu_version)),
                    fmt::format("upgrade QEMU on {}: moves go from old to new only", to_.name));
         check_offered("machine_type", vm_.spec.machine, to_.facts.machine_types, "upgrade QEMU there");
+        if (!terms_.missing_cpu_features.empty())
+            return refuse("cpu_features",
+                          fmt::format("the CPU of {} lacks {}, which {} has", to_.name,
+                                      fmt::join(terms_.missing_cpu_features, ", "), vm_.name),
+                          "give the VM a CPU model that both hosts have, and restart it");
         if (vm_.spec.cpu_model.starts_with("host-") || vm_.spec.cpu_model == "maximum")
             check_same_cpu();
         else
@@ -217,13 +258,57 @@ class Preflight {
                           fmt::format("{} lies in no pool of {}", disk.path.empty() ? label : disk.path, from_.name),
                           disk.read_only ? "eject it, or put it into a shared pool"
                                          : "define a pool for its folder on both hosts, then check the pair");
-        if (const std::string why = unproven(*pool); !why.empty())
+        if (const std::string why = unproven(*pool); !why.empty()) {
+            if (terms_.knobs.copy_disks != DiskCopy::none && !disk.read_only)
+                return check_copy(disk, name, label, *pool);
             return refuse(name, fmt::format("disk {}: {}", label, why),
-                          fmt::format("share the pool, then `ballast host check-pair {} {}`", from_.name, to_.name));
+                          fmt::format("share the pool, then `ballast host check-pair {} {}`, or copy the disks along "
+                                      "(copy_disks)",
+                                      from_.name, to_.name));
+        }
         if (!disk.read_only && disk.cache == "writeback")
             return refuse(name, fmt::format("disk {} is cached by {} (cache=writeback)", label, from_.name),
                           "set its cache to none");
         pass(name, fmt::format("pool {} is proven shared", pool->name));
+    }
+
+    /// A disk that goes along needs a place under the same path, and room; a volume that is known there must be as
+    /// large (QEMU copies into it, SAFETY.md 9, 10).
+    void check_copy(const DiskSpec& disk, const std::string& name, const std::string& label, const Pool& pool) {
+        const Pool* there = find_pool(snapshot_, to_.id, pool.name);
+        const std::string way_out =
+            fmt::format("define and start pool {} with path {} on {}", pool.name, pool.path, to_.name);
+        if (there == nullptr || !there->active)
+            return refuse(
+                name, fmt::format("disk {} is to be copied, but {} has no active pool {}", label, to_.name, pool.name),
+                way_out);
+        if (there->path != pool.path)
+            return refuse(name,
+                          fmt::format("disk {} is to be copied, but pool {} is {} on {} and {} on {}", label, pool.name,
+                                      pool.path, from_.name, there->path, to_.name),
+                          way_out);
+        const Volume* volume = volume_there(disk);
+        const Bytes needed = disk.size;
+        if (volume != nullptr && needed.count() > 0 && volume->capacity != needed)
+            return refuse(name,
+                          fmt::format("disk {} has {}, the volume {} on {} has {}", label, needed, volume->name,
+                                      to_.name, volume->capacity),
+                          fmt::format("remove that volume, or make it as large as the disk"));
+        if (volume == nullptr && there->capacity.count() > 0 && there->available < needed)
+            return refuse(name,
+                          fmt::format("disk {} needs {}, pool {} of {} has {} left", label, needed, pool.name, to_.name,
+                                      there->available),
+                          fmt::format("make room in pool {} of {}", pool.name, to_.name));
+        pass(name, fmt::format("copied along into pool {} of {}", pool.name, to_.name));
+    }
+
+    /// A volume of the disk's path that Ballast knows on the target.
+    [[nodiscard]] const Volume* volume_there(const DiskSpec& disk) const {
+        const Volume* found = nullptr;
+        snapshot_.volumes.for_each([&](const Volume& volume) {
+            if (volume.host == to_.id && !disk.path.empty() && volume.path == disk.path) found = &volume;
+        });
+        return found;
     }
 
     /// QEMU reads kernel and initrd on the target too, but the guest has its own copy in memory: a file outside any
@@ -242,15 +327,7 @@ class Preflight {
 
     void check_post_copy() {
         if (terms_.mode != MigrationMode::post_copy && terms_.mode != MigrationMode::hybrid) return;
-        const PairCheck* found = nullptr;
-        if (pair_ != nullptr)
-            for (const PairCheck& check : pair_->checks)
-                if (check.name == "userfaultfd") found = &check;
-        if (found != nullptr)
-            checks_.push_back(*found);
-        else if (!to_.facts.userfaultfd_likely)
-            refuse("userfaultfd", fmt::format("QEMU on {} may not use userfaultfd", to_.name),
-                   "set vm.unprivileged_userfaultfd=1 there, or use pre_copy");
+        checks_.push_back(check_userfaultfd(to_, pair_));
     }
 
     const Vm& vm_;
@@ -267,6 +344,21 @@ class Preflight {
 std::vector<PairCheck> judge_move(const Vm& vm, const Host& from, const Host& to, const HostPair* pair,
                                   const Snapshot& snapshot, const MoveTerms& terms) {
     return Preflight(vm, from, to, pair, snapshot, terms).run();
+}
+
+PairCheck check_userfaultfd(const Host& to, const HostPair* pair) {
+    if (pair != nullptr)
+        for (const PairCheck& check : pair->checks)
+            if (check.name == "userfaultfd") return check;
+    if (to.facts.userfaultfd_likely)
+        return {.name = "userfaultfd",
+                .verdict = CheckVerdict::ok,
+                .detail = fmt::format("QEMU on {} may use userfaultfd", to.name),
+                .way_out = {}};
+    return {.name = "userfaultfd",
+            .verdict = CheckVerdict::refused,
+            .detail = fmt::format("QEMU on {} may not use userfaultfd", to.name),
+            .way_out = "set vm.unprivileged_userfaultfd=1 there, or use pre_copy"};
 }
 
 Result<void> verdict_of(const std::vector<PairCheck>& checks) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/snapshot.h"
+#include "migration/compatibility.h"
 
 namespace ballast::migration {
 
@@ -13,6 +14,11 @@ struct MoveTerms {
     MigrationMode mode = MigrationMode::pre_copy;
     Timestamp now;
     Milliseconds evidence_age{3'600'000};  ///< older evidence about the pair counts as none
+    bool offline = false;  ///< only the definition of a VM that does not run is moved; `mode` is nothing then
+    MigrationKnobs knobs{};
+    MigrationTerms policy{};
+    /// What the target's CPU lacks of the VM's, by the hypervisor's own comparison; empty: nothing, or not compared.
+    std::vector<std::string> missing_cpu_features{};
 };
 
 /// One line per check, the refused ones with their way out; `pair` is nullptr where the pair was never checked.
@@ -22,7 +28,12 @@ struct MoveTerms {
 /// Fine, or failed_precondition naming the first refusal, its way out, and how many more there are.
 [[nodiscard]] Result<void> verdict_of(const std::vector<PairCheck>& checks);
 
-/// Whether VIR_MIGRATE_UNSAFE may be set: every writable disk has fresh evidence (its `disk:` check is ok).
+/// Whether QEMU on the target may use userfaultfd, without which no stream can be opened for post-copy; the pair's own
+/// probe before what the host's facts let one expect.
+[[nodiscard]] PairCheck check_userfaultfd(const Host& to, const HostPair* pair);
+
+/// Whether VIR_MIGRATE_UNSAFE may be set: every writable disk has fresh evidence or is copied along (its `disk:` check
+/// is ok).
 [[nodiscard]] bool disks_are_proven(const std::vector<PairCheck>& checks);
 
 }  // namespace ballast::migration

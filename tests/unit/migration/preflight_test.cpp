@@ -1,6 +1,8 @@
 // Everything that would make a move fail or be unsafe is found and named, with its way out.
 #include "migration/preflight.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,6 +28,7 @@ struct Move {
     PairBuilder pair = a_pair("h1", "h2").checked(noon);
     bool pair_known = true;
     std::vector<Pool> pools;
+    std::vector<Volume> volumes;
     MoveTerms terms{.mode = MigrationMode::pre_copy, .now = noon};
 
     [[nodiscard]] std::vector<PairCheck> judge() const {
@@ -34,6 +37,7 @@ struct Move {
         const HostPair known = pair.build();
         auto cluster = a_cluster().with(source).with(target);
         for (const Pool& pool : pools) cluster.with(pool);
+        for (const Volume& volume : volumes) cluster.with(volume);
         return judge_move(vm.build(), source, target, pair_known ? &known : nullptr, cluster.build(), terms);
     }
 };
@@ -98,7 +102,94 @@ TEST(Preflight, RefusesVmsThatAreNotThereToMove) {
 TEST(Preflight, RefusesWhatBindsTheVmToItsHost) {
     Move move;
     move.vm = a_vm("web1").on("h1").running().bound_by("managed save").bound_by("2 snapshots");
-    EXPECT_THAT(move.judge(), refused("bound_to_host", HasSubstr("managed save, 2 snapshots")));
+    EXPECT_THAT(move.judge(), refused("bound_to_host", HasSubstr("managed save binds web1 to h1")));
+    EXPECT_THAT(move.judge(), refused("bound_to_host", HasSubstr("2 snapshots")));
+}
+
+TEST(Preflight, NamesTheWayOutOfEachBond) {
+    const auto way_out = [](const std::string& bond) {
+        Move move;
+        move.vm = a_vm("web1").on("h1").running().bound_by(bond);
+        const auto checks = move.judge();
+        return std::ranges::find(checks, "bound_to_host", &PairCheck::name)->way_out;
+    };
+    EXPECT_THAT(way_out("managed save"), HasSubstr("managedsave-remove web1"));
+    EXPECT_THAT(way_out("2 snapshots"), HasSubstr("snapshot-delete web1"));
+    EXPECT_THAT(way_out("1 checkpoint"), HasSubstr("checkpoint-delete web1"));
+    EXPECT_THAT(way_out("passthrough device (pci)"), HasSubstr("detach-device web1"));
+    EXPECT_THAT(way_out("local media /srv/tools.iso"), HasSubstr("change-media web1"));
+}
+
+TEST(Preflight, RefusesKnobsThatDoNotGoWithTheModeOrTheHosts) {
+    Move move;
+    move.terms.mode = MigrationMode::hybrid;
+    move.terms.knobs.parallel = 4;
+    EXPECT_THAT(move.judge(), refused("knobs", HasSubstr("does not support")));
+    move.terms.mode = MigrationMode::pre_copy;
+    EXPECT_TRUE(verdict_of(move.judge()));
+    move.from = a_host("h1").qemu(3'001'000);
+    EXPECT_THAT(move.judge(), refused("knobs", "parallel needs QEMU 4.0 on both hosts, one has 3.1"));
+}
+
+TEST(Preflight, NamesTheCpuFeatureThatTheTargetLacks) {
+    Move move;
+    move.terms.missing_cpu_features = {"avx512f", "pku"};
+    EXPECT_THAT(move.judge(), refused("cpu_features", "the CPU of h2 lacks avx512f, pku, which web1 has"));
+}
+
+TEST(Preflight, MovesOfflineOnlyWhatDoesNotRun) {
+    Move move;
+    move.terms.offline = true;
+    EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("does not run")));
+    move.vm = a_vm("web1").on("h1");
+    EXPECT_TRUE(verdict_of(move.judge()));
+    move.terms.knobs.copy_disks = DiskCopy::full;
+    EXPECT_THAT(move.judge(), refused("knobs", HasSubstr("transfers the definition alone")));
+}
+
+TEST(Preflight, LetsADiskThatIsCopiedAlongLeaveAnUnprovenPool) {
+    Move move;
+    DiskSpec disk = disk_in("data");
+    disk.size = gibibytes(4);
+    move.vm = a_vm("web1").on("h1").running().disk(disk);
+    move.pools = {a_pool("h1", "data"), a_pool("h2", "data")};
+    EXPECT_FALSE(disks_are_proven(move.judge()));
+    for (const DiskCopy copy : {DiskCopy::full, DiskCopy::incremental}) {
+        move.terms.knobs.copy_disks = copy;
+        EXPECT_TRUE(verdict_of(move.judge())) << verdict_of(move.judge()).error().message();
+        EXPECT_TRUE(disks_are_proven(move.judge()));
+    }
+    disk.read_only = true;  // QEMU copies only what is written to
+    move.vm = a_vm("web1").on("h1").running().disk(disk);
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("nothing fresh proves it")));
+}
+
+TEST(Preflight, RefusesACopyThatHasNoPlaceOnTheTarget) {
+    Move move;
+    DiskSpec disk = disk_in("data");
+    disk.size = gibibytes(4);
+    move.vm = a_vm("web1").on("h1").running().disk(disk);
+    move.terms.knobs.copy_disks = DiskCopy::full;
+    move.pools = {a_pool("h1", "data")};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("h2 has no active pool data")));
+    Pool there = a_pool("h2", "data");
+    there.path = "/elsewhere";
+    move.pools = {a_pool("h1", "data"), there};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("/elsewhere on h2")));
+    there = a_pool("h2", "data");
+    there.capacity = gibibytes(100);
+    there.available = gibibytes(3);
+    move.pools = {a_pool("h1", "data"), there};
+    EXPECT_THAT(move.judge(), refused("disk:vda", HasSubstr("has 3 GiB left")));
+    Volume volume;
+    volume.id = VolumeId("v1");
+    volume.name = "web1.qcow2";
+    volume.host = HostId("h2");
+    volume.path = disk.path;
+    volume.capacity = gibibytes(2);
+    move.volumes = {volume};
+    EXPECT_THAT(move.judge(),
+                refused("disk:vda", HasSubstr("disk vda has 4 GiB, the volume web1.qcow2 on h2 has 2 GiB")));
 }
 
 TEST(Preflight, RefusesATargetThatHasADefinitionAlready) {
