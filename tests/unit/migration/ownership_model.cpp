@@ -177,6 +177,12 @@ class Steps {
                     n.s = SourceQemu::switched, n.job = Job::pull;
                 });
         happens(w_.switch_call, "the switch call is lost", [](World& n) { n.switch_call = false; });
+        // libvirt refuses to abort what has switched; what has been sent completely is past aborting.
+        happens(w_.abort_call && w_.job == Job::push && s_serves(w_), "abort", [](World& n) {
+            n.abort_call = false;
+            source_gives_up(n);
+        });
+        happens(w_.abort_call, "the abort comes to nothing", [](World& n) { n.abort_call = false; });
         const bool pulls = w_.t == TargetQemu::pulling;
         happens(pulls && w_.s == SourceQemu::switched && w_.peer_link, "all pulled", [](World& n) {
             n.t = TargetQemu::running, n.answer = n.job == Job::pull;
@@ -260,10 +266,10 @@ class Steps {
 
     void daemon() {
         if (!w_.daemon) return;
-        happens(w_.job == Job::push && !w_.may_have_switched, "daemon: persist, then call post-copy",
+        happens(w_.job == Job::push && !w_.may_have_switched && !w_.abort_call, "daemon: persist, then call post-copy",
                 [](World& n) { n.may_have_switched = true, n.switch_call = true; });
-        happens(w_.job == Job::push && s_serves(w_) && w_.s_link && !w_.may_have_switched, "daemon: cancel",
-                source_gives_up);
+        happens(w_.job == Job::push && !w_.may_have_switched && !w_.abort_call, "daemon: persist, then call abort",
+                [](World& n) { n.abort_call = true; });
         const bool idle = w_.act == OwnershipAct::wait || !w_.act_is_ours;
         if (!idle || w_.call || w_.switch_call) return;
         read(w_.target_first);
@@ -391,7 +397,7 @@ std::uint64_t World::pack() const {
     for (const bool flag :
          {s_host,      t_host,      s_libvirtd, t_libvirtd, s_dead,      t_dead, peer_link,         s_link,
           t_link,      call,        finish,     answer,     switch_call, daemon, may_have_switched, owner_is_target,
-          target_seen, act_is_ours, switched,   target_ran})
+          target_seen, act_is_ours, switched,   target_ran, abort_call})
         add(flag, 1);
     add(s, 3), add(t, 3), add(job, 2), add(ended, 2), add(act, 4);
     add(seen_s, 4), add(seen_t, 4), add(reads, 3), add(faults, 3);

@@ -5,9 +5,13 @@
 // What the model takes from libvirt 9.0 (peer to peer, PERSIST_DEST | UNDEFINE_SOURCE): the target is defined and its
 // CPUs are started by the finish step in one go; a target that never finished is destroyed when its libvirtd restarts
 // or the source's connection ends; a source libvirtd that restarts in the push phase cancels and runs on, after it
-// leaves the VM paused. What it leaves out, as lab/README.md and ownership.h say: a lost answer of the finish step makes the
-// source's own libvirtd resume (`libvirt_resumes_on_lost_answer` puts it in, for a test of its own), and a target that
-// breaks in the milliseconds between the switch to post-copy and its finish is kept for recovery.
+// leaves the VM paused. What it leaves out, as lab/README.md and ownership.h say: a lost answer of the finish step
+// makes the source's own libvirtd resume (`libvirt_resumes_on_lost_answer` puts it in, for a test of its own), and a
+// target that breaks in the milliseconds between the switch to post-copy and its finish is kept for recovery.
+//
+// Finish now and other limits (machine.h) need no step of their own: they only make the source stop for the last copy
+// sooner or later, which it does here at any time. A cancel and steering's abort are one act, persisted, then on its
+// way, and may arrive late: in the last copy, after its end, or after somebody else's resume.
 
 #include <cstdint>
 #include <string>
@@ -32,6 +36,7 @@ struct World {
     Job job = Job::none;
     bool call = true;  ///< the migrate call is on its way
     bool finish = false, answer = false, switch_call = false;
+    bool abort_call = false;  ///< a cancel, or steering's abort, is on its way
     bool daemon = true;
     bool may_have_switched = false, owner_is_target = false, target_seen = false;  // the journal
     Ended ended = Ended::no;
