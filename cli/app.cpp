@@ -9,8 +9,11 @@
 namespace ballast::cli {
 namespace {
 
-const std::map<std::string, Format> formats{
-    {"table", Format::table}, {"json", Format::json}, {"yaml", Format::yaml}, {"name", Format::name}};
+const std::map<std::string, Format> formats{{"table", Format::table},
+                                            {"wide", Format::wide},
+                                            {"json", Format::json},
+                                            {"yaml", Format::yaml},
+                                            {"name", Format::name}};
 
 void add_globals(CLI::App& app, Globals& globals) {
     app.add_option("--url", globals.url, "Address of ballastd (BALLAST_URL; default https://127.0.0.1:8470)")
@@ -20,7 +23,7 @@ void add_globals(CLI::App& app, Globals& globals) {
     app.add_option("--fingerprint", globals.fingerprint,
                    "Trust the server that shows this key: sha256:… (BALLAST_FINGERPRINT)");
     app.add_flag("--insecure", globals.insecure, "Trust any server. Only for trying out");
-    app.add_option("-o,--output", globals.format, "table, json, yaml or name")
+    app.add_option("-o,--output", globals.format, "table, wide, json, yaml or name")
         ->transform(CLI::CheckedTransformer(formats).description(""))
         ->type_name("FORMAT");
     app.add_flag("--watch,-w", globals.watch, "Of lists and show: print again whenever something changes");
@@ -124,6 +127,8 @@ int run(const std::vector<std::string>& words, World world) {
     } catch (const CLI::ParseError& error) {
         return report(session, usage_failure(*app, error, words));
     }
+    session.globals.wide = session.globals.format == Format::wide;
+    if (session.globals.wide) session.globals.format = Format::table;
     if (!session.act) {
         session.out() << help_of(*app);
         return app->get_subcommands().empty() && words.empty() ? 0 : static_cast<int>(Exit::usage);

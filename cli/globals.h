@@ -16,7 +16,8 @@
 
 namespace ballast::cli {
 
-enum class Format { table, json, yaml, name };
+/// `wide` is a table with all there is: once the words are read, a table and Globals::wide.
+enum class Format { table, json, yaml, name, wide };
 
 /// As the flags say; empty where none was given.
 struct Globals {
@@ -26,6 +27,7 @@ struct Globals {
     std::string fingerprint;
     bool insecure = false;
     Format format = Format::table;
+    bool wide = false;
     bool watch = false;
     bool no_wait = false;
     bool yes = false;

@@ -32,6 +32,19 @@ class InterruptNote {
     void (*before_)(int) = nullptr;
 };
 
+/// What makes a line worth printing where nothing can be redrawn: not a time that counts down.
+std::string milestone_of(const Json& progress) {
+    const int tenth = progress.value("percent", 0) / 10;
+    const Json data = progress.value("data", Json::object());
+    if (data.is_object() && data.contains("phase"))
+        return fmt::format("{}|{}|{}|{}", tenth, dump(data["phase"]), dump(data.value("round", Json())),
+                           dump(data.value("queue", Json::object()).value("position", Json())));
+    if (data.is_object() && data.contains("moved"))
+        return fmt::format("{}|{}|{}", dump(data["moved"]), dump(data.value("failed", Json())),
+                           dump(data.value("waiting", Json())));
+    return fmt::format("{}|{}", tenth, progress.value("text", std::string()));
+}
+
 /// A bar that is redrawn on a terminal; elsewhere a line whenever there is something new to say.
 class ProgressLine {
   public:
@@ -49,7 +62,7 @@ class ProgressLine {
             drawn_ = true;
             return;
         }
-        const std::string milestone = fmt::format("{}|{}", percent / 10, progress.value("text", std::string()));
+        const std::string milestone = milestone_of(progress);
         if (std::exchange(milestone_, milestone) == milestone) return;
         session_.err() << fmt::format("{:>3} %  {}", percent, text) << std::endl;
     }
@@ -142,13 +155,17 @@ bool is_finished(const Json& job) {
 std::string progress_text(const Json& progress) {
     const std::string text = printable(progress.value("text", std::string()));
     const Json data = progress.value("data", Json::object());
-    if (!data.is_object() || !data.contains("phase")) return text;
+    if (!data.is_object() || !data.contains("phase") || data.contains("queue")) return text;
     std::string out = data["phase"].is_string() ? data["phase"].get<std::string>() : "";
     std::ranges::replace(out, '_', '-');
     if (const auto round = number_in(data, "round"); round > 0) out += fmt::format(", round {}", round);
     if (data.contains("sent_bytes")) out += fmt::format(", {} sent", Bytes(number_in(data, "sent_bytes")));
     if (data.contains("remaining_bytes")) out += fmt::format(", {} left", Bytes(number_in(data, "remaining_bytes")));
     if (const auto rate = number_in(data, "throughput_bytes_per_second"); rate > 0) out += ", " + rate_text(rate);
+    if (data.contains("converges") && data["converges"] == false) out += ", does not converge yet";
+    if (data.contains("left_ms") && data["left_ms"].is_number())
+        out += fmt::format(", about {} to go",
+                           to_string(std::chrono::ceil<Seconds>(Milliseconds(number_in(data, "left_ms")))));
     return out;
 }
 

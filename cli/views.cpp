@@ -1,5 +1,6 @@
 #include "cli/views.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace ballast::cli {
@@ -125,12 +126,31 @@ std::string id_of(const Json& row) {
     return text_at(row, "id");
 }
 
-/// The worst verdict of a pair's checks, and the checks that have it.
-std::string pair_verdict(const Json& row) {
-    for (const char* verdict : {"refused", "unknown", "warning"})
-        for (const auto& check : row.value("checks", Json::array()))
-            if (text_at(check, "verdict") == verdict) return verdict;
-    return "ok";
+std::string dashed(std::string word) {
+    std::ranges::replace(word, '_', '-');
+    return word;
+}
+
+double double_at(const Json& row, const char* key) {
+    const auto at = row.find(key);
+    return at != row.end() && at->is_number() ? at->get<double>() : 0;
+}
+
+std::string share(const Json& row, const char* key) {
+    return number_at(row, "migrations") > 0 ? fmt::format("{:.0f} %", double_at(row, key) * 100) : "";
+}
+
+/// "8 % / 21 %": |actual - forecast| / actual.
+std::string error_text(const Json& row, const char* key) {
+    const Json error = part(row, key);
+    if (number_at(error, "samples") == 0) return {};
+    return fmt::format("{:.0f} % / {:.0f} %", double_at(error, "median") * 100, double_at(error, "p90") * 100);
+}
+
+std::string accuracy_scope(const Json& row, Api& api) {
+    if (const auto mode = text_at(row, "mode"); !mode.empty()) return dashed(mode);
+    const std::string from = text_at(row, "from");
+    return from.empty() ? "all" : fmt::format("{} to {}", api.host_name(from), api.host_name(text_at(row, "to")));
 }
 
 std::string pair_reasons(const Json& row, Api&) {
@@ -144,6 +164,13 @@ std::string pair_reasons(const Json& row, Api&) {
 }
 
 }  // namespace
+
+std::string pair_verdict(const Json& pair) {
+    for (const char* verdict : {"refused", "unknown", "warning"})
+        for (const auto& check : pair.value("checks", Json::array()))
+            if (text_at(check, "verdict") == verdict) return verdict;
+    return "ok";
+}
 
 std::string text_at(const Json& row, const char* key) {
     if (!row.is_object()) return {};
@@ -235,21 +262,57 @@ const View& migration_view() {
                     duration("TOTAL", "total_ms"), duration("DOWNTIME", "downtime_ms"), size("SENT", "sent_bytes"),
                     since("AGE", "started"), text("REASON", "phase_reason", true)},
         .name = id_of,
-        .hidden = {"rounds"}};
+        .hidden = {"rounds", "forecast"}};
     return view;
 }
 
 const View& round_view() {
     static const View view{
         .kind = "migration",
-        .columns = {number("ROUND", "round"), duration("AT", "at_ms"), size("SENT", "sent_bytes"),
-                    size("LEFT", "remaining_bytes"),
+        .columns = {number("ROUND", "round"), duration("AT", "at_ms"), duration("TOOK", "duration_ms"),
+                    size("SENT IN IT", "in_it_bytes"), size("SENT", "sent_bytes"), size("LEFT", "remaining_bytes"),
                     made(
                         "THROUGHPUT",
                         [](const Json& row, Api&) { return rate_text(number_at(row, "throughput_bytes_per_second")); },
                         true),
                     number("DIRTY PAGES/S", "dirty_pages_per_second")},
         .name = [](const Json& row) { return fmt::format("{}", number_at(row, "round")); }};
+    return view;
+}
+
+const View& queue_view() {
+    static const View view{
+        .kind = "migration",
+        .columns = {number("NEXT", "position"),
+                    made(
+                        "VM", [](const Json& row, Api& api) { return api.vm_name(text_at(row, "vm")); }, false, true),
+                    text("JOB", "job"), text("START", "start"), text("END", "end"), yes("LATE", "late"),
+                    text("WAITS FOR", "waits", true)},
+        .name = [](const Json& row) { return text_at(row, "job"); }};
+    return view;
+}
+
+const View& accuracy_view() {
+    static const View view{
+        .kind = "migration",
+        .columns = {made("OF", accuracy_scope, false, true), number("MIGRATIONS", "migrations"),
+                    made("TOTAL MEDIAN/P90", [](const Json& row, Api&) { return error_text(row, "total"); }),
+                    made("BYTES MEDIAN/P90", [](const Json& row, Api&) { return error_text(row, "bytes"); }),
+                    made("DOWNTIME MEDIAN/P90", [](const Json& row, Api&) { return error_text(row, "downtime"); }),
+                    made("DOWNTIME WITHIN X1.5", [](const Json& row, Api&) { return share(row, "downtime_within"); }),
+                    made("TOTAL IN RANGE", [](const Json& row, Api&) { return share(row, "total_inside"); })},
+        .name = [](const Json& row) { return text_at(row, "mode"); }};
+    return view;
+}
+
+const View& compatibility_view() {
+    static const View view{
+        .kind = "",
+        .columns = {made("MODE", [](const Json& row, Api&) { return dashed(text_at(row, "mode")); }),
+                    made("KNOB", [](const Json& row, Api&) { return dashed(text_at(row, "knob")); }),
+                    made("WITH", [](const Json& row, Api&) { return dashed(text_at(row, "with")); }),
+                    yes("SUPPORTED", "supported"), text("WHY NOT", "reason", true), text("INSTEAD", "way_out", true)},
+        .name = [](const Json& row) { return fmt::format("{} {}", text_at(row, "mode"), text_at(row, "knob")); }};
     return view;
 }
 

@@ -12,11 +12,19 @@ namespace ballast::cli {
 [[nodiscard]] const View& image_view();
 [[nodiscard]] const View& job_view();
 [[nodiscard]] const View& migration_view();
+/// Rounds with `duration_ms` and `in_it_bytes` of each alone.
 [[nodiscard]] const View& round_view();
+[[nodiscard]] const View& queue_view();
+/// Lines of migration::Accuracy.
+[[nodiscard]] const View& accuracy_view();
+[[nodiscard]] const View& compatibility_view();
 [[nodiscard]] const View& event_view();
 [[nodiscard]] const View& token_view();
 [[nodiscard]] const View& pair_view();
 [[nodiscard]] const View& check_view();
+
+/// The worst verdict of a pair's checks: refused, unknown, warning or ok.
+[[nodiscard]] std::string pair_verdict(const Json& pair);
 
 /// The member, as text; empty where it is absent, null or something else.
 [[nodiscard]] std::string text_at(const Json& row, const char* key);

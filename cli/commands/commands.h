@@ -19,6 +19,9 @@ namespace ballast::cli {
 void add_host_commands(CLI::App& app, Session& session);
 void add_vm_commands(CLI::App& app, Session& session);
 void add_vm_make_commands(CLI::App& vm, Session& session);
+void add_vm_migrate_command(CLI::App& vm, Session& session);
+void add_pair_commands(CLI::App& host, Session& session);
+void add_evacuate_command(CLI::App& host, Session& session);
 void add_storage_commands(CLI::App& app, Session& session);
 void add_image_commands(CLI::App& app, Session& session);
 void add_job_commands(CLI::App& app, Session& session);
@@ -64,6 +67,14 @@ inline Outcome<Json> read_row(Api& api, const std::string& path) {
 
 /// A decision of the scheduler, host by host. Fails where no host takes it: no_capacity when only room is missing.
 Outcome<> print_decision(Session& session, const Json& decision);
+
+/// The answer of a dry run of a migration: where to, the preflight's findings, and what each mode would cost with the
+/// chosen one and why. Fails where it would be refused.
+Outcome<> print_plan(Session& session, const std::string& name, const Json& plan);
+/// "4.2 s (3.8 s to 5.1 s)" of {"low_ms", "likely_ms", "high_ms"}, or of bytes.
+[[nodiscard]] std::string range_text(const Json& range);
+/// "pre-copy" of "pre_copy"
+[[nodiscard]] std::string mode_text(std::string mode);
 
 /// `?a=b&c=d` of the values that are not empty.
 class Query {

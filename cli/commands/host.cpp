@@ -137,15 +137,6 @@ Outcome<> remove(Session& session, const std::string& name) {
     return finish_job(session, answer, fmt::format("{} was removed from Ballast; its VMs run on", name));
 }
 
-Outcome<> check_pair(Session& session, const std::string& from, const std::string& to) {
-    BALLAST_TRY(Api* const api, session.api());
-    BALLAST_TRY(const auto answer, api->write("POST", "/api/v1/pairs/check", Json{{"from", from}, {"to", to}}));
-    const Json pair = answer.body;
-    if (session.globals.format != Format::table) return session.print_done(pair, "");
-    return session.print_list(check_view(),
-                              [&pair](Api&) -> Outcome<Json> { return pair.value("checks", Json::array()); });
-}
-
 void add_quarantine(CLI::App& host, Session& session) {
     struct Options {
         std::string reason;
@@ -190,17 +181,6 @@ void add_states(CLI::App& host, Session& session) {
     named(host, "remove", "Forget a host; no VM on it is touched", session, remove);
 }
 
-void add_pairs(CLI::App& host, Session& session) {
-    on(host.add_subcommand("pairs", "What is known of moving VMs between each two hosts"), session,
-       [](Session& s) { return s.print_list(pair_view(), [](Api& api) { return api.list("/api/v1/pairs"); }); });
-    CLI::App* check = host.add_subcommand("check-pair", "Check now whether VMs can move from one host to another");
-    const auto from = std::make_shared<std::string>();
-    const auto to = std::make_shared<std::string>();
-    check->add_option("from", *from, "Host that VMs leave")->required()->type_name("");
-    check->add_option("to", *to, "Host that VMs go to")->required()->type_name("");
-    on(check, session, [from, to](Session& s) { return check_pair(s, *from, *to); });
-}
-
 }  // namespace
 
 void add_host_commands(CLI::App& app, Session& session) {
@@ -230,7 +210,8 @@ void add_host_commands(CLI::App& app, Session& session) {
                               [settings](Session& s, const std::string& name) { return set(s, name, *settings); });
     add_settings(*setting, *settings);
     add_states(host, session);
-    add_pairs(host, session);
+    add_evacuate_command(host, session);
+    add_pair_commands(host, session);
 }
 
 }  // namespace ballast::cli

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 
 #include "cli/commands/commands.h"
 
@@ -93,55 +92,6 @@ void add_delete(CLI::App& vm, Session& session) {
         ->allow_extra_args(false);
 }
 
-struct MigrateOptions {
-    std::string to;
-    std::string mode;
-    std::string bandwidth;
-    int downtime_ms = -1;
-    bool auto_converge = false;
-    bool dry_run = false;
-};
-
-Outcome<> migrate(Session& session, const std::string& name, const MigrateOptions& options) {
-    Json body = Json::object();
-    if (!options.to.empty()) body["to"] = options.to;
-    if (!options.mode.empty()) {
-        body["mode"] = options.mode;
-        std::ranges::replace(body["mode"].get_ref<std::string&>(), '-', '_');
-    }
-    if (!options.bandwidth.empty()) {
-        BALLAST_TRY(body["policy"]["bandwidth_bytes_per_second"], size_json("--bandwidth", options.bandwidth));
-    }
-    if (options.downtime_ms >= 0) body["policy"]["max_downtime_ms"] = options.downtime_ms;
-    if (options.auto_converge) body["knobs"]["auto_converge"] = true;
-    BALLAST_TRY(Api* const api, session.api());
-    if (options.dry_run) {
-        BALLAST_TRY(const auto decision, api->write("POST", path_of(name) + "/migrate?dry_run=true", body));
-        return print_decision(session, decision.body);
-    }
-    BALLAST_TRY(const auto answer, api->write("POST", path_of(name) + "/migrate", body));
-    if (answer.job.empty() || session.globals.no_wait) return finish_job(session, answer, name + " was moved");
-    BALLAST_CHECK(wait_for_job(session, answer.job));
-    BALLAST_TRY(const auto migration, read_row(*api, "/api/v1/migrations/" + encoded(answer.job)));
-    return session.print_done(migration, migration_summary(migration, *api));
-}
-
-void add_migrate(CLI::App& vm, Session& session) {
-    const auto options = std::make_shared<MigrateOptions>();
-    CLI::App* command = named(vm, "migrate", "Move a running VM to another host", session,
-                              [options](Session& s, const std::string& name) { return migrate(s, name, *options); });
-    command->add_option("--to", options->to, "Target host; default: the scheduler chooses");
-    command->add_option("--mode", options->mode, "pre-copy, post-copy, hybrid or stop-and-copy")
-        ->check(CLI::IsMember({"pre-copy", "post-copy", "hybrid", "stop-and-copy"}));
-    command->add_option("--bandwidth", options->bandwidth, "At most this many bytes per second (100M)")
-        ->type_name("SIZE");
-    command->add_option("--downtime", options->downtime_ms, "Longest pause that is allowed, in ms")
-        ->check(CLI::Range(1, 600'000));
-    command->add_flag("--dry-run", options->dry_run, "Only say where it could go, and why not elsewhere");
-    command->add_flag("--auto-converge", options->auto_converge,
-                      "Slow the guest down when it writes faster than the link");
-}
-
 Outcome<> console(Session& session, const std::string& name) {
     BALLAST_TRY(Api* const api, session.api());
     if (session.world().in_is_terminal)
@@ -203,7 +153,7 @@ void add_vm_commands(CLI::App& app, Session& session) {
     add_lists(vm, session);
     add_power(vm, session);
     add_delete(vm, session);
-    add_migrate(vm, session);
+    add_vm_migrate_command(vm, session);
     named(vm, "console", "The serial console in this terminal; Ctrl-] leaves", session, console);
     add_adopt(vm, session);
 }

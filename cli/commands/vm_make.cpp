@@ -154,8 +154,8 @@ Result<std::string> read_file(const std::string& path) {
 
 /// What the document says beyond what may change while the VM keeps its definition; empty: nothing.
 std::string unchangeable(const Json& wanted, const Json& is, Json& patch) {
-    constexpr std::array<const char*, 6> free{"labels",    "host_labels", "anti_affinity",
-                                              "autostart", "moves",       "memory_policy"};
+    constexpr std::array<const char*, 7> free{"labels", "host_labels",   "anti_affinity", "autostart",
+                                              "moves",  "memory_policy", "migration"};
     std::string fixed;
     for (const auto& [key, value] : wanted.items()) {
         if (is.contains(key) && is[key] == value) continue;
