@@ -68,15 +68,32 @@ void Applier::supersede(const HostId& host, std::uint64_t ticket) {
     std::erase_if(applied_[host], [&](const auto& known) { return known.second <= ticket; });
 }
 
+bool Applier::is_overtaken(const Reading& reading) const {
+    const auto voided = void_until_.find(reading.said.host);
+    if (voided != void_until_.end() && reading.ticket < voided->second) return true;
+    const auto host = applied_.find(reading.said.host);
+    if (host == applied_.end()) return false;
+    const auto last = host->second.find(reading.vm);
+    return last != host->second.end() && reading.ticket < last->second;
+}
+
+/// Those that are to be written in another's name: a later reading may have been written meanwhile.
+std::shared_ptr<const std::vector<Applier::Group>> Applier::still_current(
+    const std::vector<Group>& groups, const std::vector<std::size_t>& indices) const {
+    auto part = std::make_shared<std::vector<Group>>();
+    for (const std::size_t index : indices) {
+        Group group = groups[index];
+        std::erase_if(group.second, [this](const Reading& reading) { return is_overtaken(reading); });
+        if (!group.second.empty()) part->push_back(std::move(group));
+    }
+    return part;
+}
+
 std::vector<Applier::Group> Applier::group(std::vector<Reading> readings) {
     std::map<VmId, std::vector<Reading>> by_vm;
     for (auto& reading : readings) {
-        const HostId& host = reading.said.host;
-        const auto voided = void_until_.find(host);
-        if (voided != void_until_.end() && reading.ticket < voided->second) continue;
-        auto& last = applied_[host][reading.vm];
-        if (reading.ticket < last) continue;
-        last = reading.ticket;
+        if (is_overtaken(reading)) continue;
+        applied_[reading.said.host][reading.vm] = reading.ticket;
         const VmId vm = reading.vm;
         by_vm[vm].push_back(std::move(reading));
     }
@@ -95,8 +112,7 @@ boost::asio::awaitable<Result<Leftover>> Applier::apply(std::vector<Reading> rea
         auto outcome = std::make_shared<Outcome>();
         BALLAST_CO_CHECK(co_await write(chunk, cause, outcome));
         for (const auto& [job, indices] : std::exchange(outcome->of_jobs, {})) {
-            auto part = std::make_shared<std::vector<Group>>();
-            for (const std::size_t index : indices) part->push_back((*chunk)[index]);
+            const auto part = still_current(*chunk, indices);
             Cause by_job = cause;
             by_job.job = job;
             BALLAST_CO_CHECK(co_await write(part, by_job, outcome));
@@ -104,8 +120,7 @@ boost::asio::awaitable<Result<Leftover>> Applier::apply(std::vector<Reading> rea
                 for (const std::size_t index : left) outcome->leftover.again.push_back((*part)[index].first);
         }
         if (!outcome->due.empty()) {
-            auto part = std::make_shared<std::vector<Group>>();
-            for (const std::size_t index : std::exchange(outcome->due, {})) part->push_back((*chunk)[index]);
+            const auto part = still_current(*chunk, std::exchange(outcome->due, {}));
             Cause own = cause;
             own.origin = Origin::ballast;
             BALLAST_CO_CHECK(co_await write(part, own, outcome));

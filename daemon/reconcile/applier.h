@@ -61,6 +61,9 @@ class Applier : public std::enable_shared_from_this<Applier> {
         return snapshot.vms.find(vm) != nullptr;
     }
 
+    /// A reading that began later was taken up already: this one is dropped by apply().
+    [[nodiscard]] bool is_overtaken(const Reading& reading) const;
+
     /// Commits the readings, a few hundred VMs per transaction. A change of a VM that a job works on is told as the
     /// job's. Errors: those of the store.
     boost::asio::awaitable<Result<Leftover>> apply(std::vector<Reading> readings, Cause cause);
@@ -70,6 +73,8 @@ class Applier : public std::enable_shared_from_this<Applier> {
     using Group = std::pair<VmId, std::vector<Reading>>;
     struct Outcome;
 
+    [[nodiscard]] std::shared_ptr<const std::vector<Group>> still_current(
+        const std::vector<Group>& groups, const std::vector<std::size_t>& indices) const;
     [[nodiscard]] std::vector<Group> group(std::vector<Reading> readings);
     boost::asio::awaitable<Result<void>> write(std::shared_ptr<const std::vector<Group>> groups, Cause cause,
                                                std::shared_ptr<Outcome> outcome);

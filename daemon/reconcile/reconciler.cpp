@@ -17,6 +17,9 @@ using drivers::LinkState;
 
 namespace {
 
+/// Readings that are overtaken again and again: events keep them coming, and each brings the newest.
+constexpr int most_observations = 4;
+
 /// Hosts that left the inventory while VMs still name them (the daemon ended between the two).
 std::set<HostId> left_hosts(const Snapshot& snapshot) {
     std::set<HostId> left;
@@ -412,12 +415,19 @@ drivers::Task<> Reconciler::observe(VmId vm, JobId job) {
         for (const auto& [host, work] : work_)
             if (work.listed) hosts.insert(host);
     std::erase_if(hosts, [&](const HostId& host) { return !registry_->is_listed(host); });
-    const auto readings = std::make_shared<std::vector<Reading>>();
-    const auto asked = co_await read_all(vm, hosts, readings);
-    Cause cause;
-    cause.origin = job.empty() ? Origin::outside : Origin::ballast;
-    cause.job = job;
-    BALLAST_CO_CHECK(co_await apply(std::move(*readings), std::move(cause)));
+    Result<void> asked{};
+    for (int attempt = 0; attempt < most_observations; ++attempt) {
+        const auto readings = std::make_shared<std::vector<Reading>>();
+        asked = co_await read_all(vm, hosts, readings);
+        // A later reading that was taken up may not be written yet; whoever observes relies on what is written.
+        const bool overtaken =
+            std::ranges::any_of(*readings, [&](const Reading& reading) { return applier_->is_overtaken(reading); });
+        Cause cause;
+        cause.origin = job.empty() ? Origin::outside : Origin::ballast;
+        cause.job = job;
+        BALLAST_CO_CHECK(co_await apply(std::move(*readings), std::move(cause)));
+        if (!overtaken) break;
+    }
     co_return asked;
 }
 
