@@ -95,6 +95,10 @@ class Move : public std::enable_shared_from_this<Move> {
 /// what stands in the way and the way out.
 Task<> prepare_move(RunPtr run);
 
+/// The pair's evidence is made fresh where it is missing or old. Nothing is probed on a host that the static checks
+/// refuse anyway.
+Task<> refresh_pair(RunPtr run, HostId from, HostId to);
+
 /// The checks of one move on the inventory as it is now.
 [[nodiscard]] std::vector<PairCheck> check_move(const Run& run, const Vm& vm, const HostId& from, const HostId& to,
                                                 MigrationMode mode);

@@ -71,6 +71,9 @@ Task<> claim(RunPtr run) {
     BALLAST_CO_CHECK(check_stopped(*vm));
     BALLAST_CO_CHECK(migration::check_combination(params.mode, params.knobs, {}, {}));
     BALLAST_CO_TRY(const HostId from, owner_of(*vm));
+    for (const auto& host : run->snapshot()->hosts.rows())
+        if (params.to.empty() || params.to == host->name || params.to == host->id.str())
+            BALLAST_CO_CHECK(co_await refresh_pair(run, from, host->id));
     BALLAST_CO_TRY(const HostId to, choose_target(run, *vm, from, params.to));
     BALLAST_CO_TRY(const auto old_driver, run->services().hosts->reachable(from));
     BALLAST_CO_TRY(const auto new_driver, run->services().hosts->reachable(to));

@@ -87,20 +87,6 @@ std::vector<HostId> refused_hosts(const RunPtr& run, const Wanted& wanted) {
     return refused;
 }
 
-/// The pair's evidence is made fresh where it is missing or old. Nothing is probed on a host that the static checks
-/// refuse anyway.
-Task<> refresh_pair(RunPtr run, HostId from, HostId to) {
-    const auto snapshot = run->snapshot();
-    const Host* target = snapshot->hosts.find(to);
-    const HostPair* pair = find_pair(*snapshot, from, to);
-    const Timestamp now = run->services().clock->now();
-    const bool fresh = pair != nullptr && now - pair->checked <= run->services().settings.evidence_age / 2;
-    if (from == to || fresh || target == nullptr || !accepts_work(*target)) co_return Result<void>{};
-    run->report(2, fmt::format("checking the pair {} and {}", host_name(*snapshot, from), target->name));
-    BALLAST_CO_CHECK(co_await run->services().observer->check_pair(from, to));
-    co_return Result<void>{};
-}
-
 /// The target: the one that was asked for, or the scheduler's best of those that the preflight accepts.
 Result<HostId> choose_target(const RunPtr& run, const Wanted& wanted, const scheduler::PlacementRequest& request,
                              int attempt) {
@@ -248,6 +234,18 @@ std::vector<PairCheck> check_move(const Run& run, const Vm& vm, const HostId& fr
     const migration::MoveTerms terms{
         .mode = mode, .now = run.services().clock->now(), .evidence_age = run.services().settings.evidence_age};
     return migration::judge_move(vm, *source, *target, find_pair(*snapshot, from, to), *snapshot, terms);
+}
+
+Task<> refresh_pair(RunPtr run, HostId from, HostId to) {
+    const auto snapshot = run->snapshot();
+    const Host* target = snapshot->hosts.find(to);
+    const HostPair* pair = find_pair(*snapshot, from, to);
+    const Timestamp now = run->services().clock->now();
+    const bool fresh = pair != nullptr && now - pair->checked <= run->services().settings.evidence_age / 2;
+    if (from == to || fresh || target == nullptr || !accepts_work(*target)) co_return Result<void>{};
+    run->report(2, fmt::format("checking the pair {} and {}", host_name(*snapshot, from), target->name));
+    BALLAST_CO_CHECK(co_await run->services().observer->check_pair(from, to));
+    co_return Result<void>{};
 }
 
 Task<> prepare_move(RunPtr run) {
