@@ -80,6 +80,10 @@ std::vector<Sample> samples_of(const std::vector<CurvePoint>& points) {
     return samples;
 }
 
+std::size_t at_grid(int rate, int set) {
+    return static_cast<std::size_t>(rate) * steps + static_cast<std::size_t>(set);
+}
+
 struct Weights {
     std::vector<double> joint;  // [rate][set]
     std::array<double, steps> rate{};
@@ -96,12 +100,12 @@ Weights weigh(const std::vector<Sample>& samples, const Box& box, WritingSet slo
         for (int j = 0; j < steps; ++j) {
             const WritingSet fast{.rate = box.rate(i), .size = box.set(j)};
             const double cost = cost_of(samples, fast, slow, sequential) / scale + leaning(fast);
-            costs[static_cast<std::size_t>(i * steps + j)] = cost;
+            costs[at_grid(i, j)] = cost;
             weights.best = std::min(weights.best, cost);
         }
     for (int i = 0; i < steps; ++i)
         for (int j = 0; j < steps; ++j) {
-            double& weight = costs[static_cast<std::size_t>(i * steps + j)];
+            double& weight = costs[at_grid(i, j)];
             weight = std::exp(-weight / 2);
             weights.rate[static_cast<std::size_t>(i)] += weight;
             weights.set[static_cast<std::size_t>(j)] += weight;

@@ -97,9 +97,11 @@ std::optional<RateRange> bandwidth_of(const std::vector<double>& seen) {
 Calibration calibration_of(const std::vector<double>& ratios, const Calibration& prior) {
     if (ratios.empty()) return prior;
     std::vector<double> logs;
+    logs.reserve(ratios.size());
     for (const double ratio : ratios) logs.push_back(std::log(ratio));
     const double middle = quantile(logs, 0.5);
     std::vector<double> off;
+    off.reserve(logs.size());
     for (const double log : logs) off.push_back(std::abs(log - middle));
     const double count = static_cast<double>(logs.size());
     const double weight = count / (count + 3);
