@@ -152,8 +152,8 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
                     "defined under two names; delete it with its disks kept and create it anew with those disks",
                     vm.name);
     const VmSpecPatch& wanted = patch.spec;
-    const bool only_labels =
-        !wanted.host_labels && !wanted.anti_affinity && !wanted.autostart && !wanted.moves && !wanted.memory_policy;
+    const bool only_labels = !wanted.host_labels && !wanted.anti_affinity && !wanted.autostart && !wanted.moves &&
+                             !wanted.memory_policy && !wanted.migration;
     if (!vm.managed && !only_labels)
         return fail(Code::failed_precondition,
                     "VM {} is only observed: it may get labels, nothing else; run `ballast vm adopt {}` first", vm.name,
@@ -166,6 +166,8 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
     if (wanted.autostart) next.spec.autostart = *wanted.autostart;
     if (wanted.moves) next.spec.moves = *wanted.moves;
     if (wanted.memory_policy) next.spec.memory_policy = *wanted.memory_policy;
+    if (wanted.migration) next.spec.migration = *wanted.migration;
+    BALLAST_CHECK(check(next.spec.migration, "spec.migration"));
     BALLAST_CHECK(check_labels("spec.labels", next.spec.labels));
     BALLAST_CHECK(check_labels("spec.host_labels", next.spec.host_labels));
     BALLAST_CHECK(check_text("spec.anti_affinity", next.spec.anti_affinity));

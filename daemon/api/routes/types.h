@@ -75,8 +75,9 @@ struct VmSpecPatch {
     std::optional<bool> autostart;
     std::optional<MovePolicy> moves;
     std::optional<MemoryPolicy> memory_policy;
+    std::optional<MigrationPolicy> migration;  ///< as a whole: what it leaves open is open from then on
 };
-BOOST_DESCRIBE_STRUCT(VmSpecPatch, (), (labels, host_labels, anti_affinity, autostart, moves, memory_policy))
+BOOST_DESCRIBE_STRUCT(VmSpecPatch, (), (labels, host_labels, anti_affinity, autostart, moves, memory_policy, migration))
 
 struct VmPatch {
     std::optional<std::string> name;  ///< must be the name that it has: VMs are not renamed

@@ -24,7 +24,9 @@ bool runs(const Vm& vm) {
 std::string reason_to_stay(const Vm& vm) {
     if (!vm.managed) return fmt::format("only observed; `ballast vm adopt {}` lets Ballast move it", vm.name);
     if (vm.spec.moves == MovePolicy::never) return "its policy `moves` is never; change it, or shut the VM down";
-    if (!runs(vm)) return fmt::format("does not run (it is {})", to_json(vm.state).get<std::string>());
+    if (!runs(vm))
+        return fmt::format("does not run (it is {}); `ballast vm migrate {} --mode offline` moves its definition",
+                           to_json(vm.state).get<std::string>(), vm.name);
     return {};
 }
 
