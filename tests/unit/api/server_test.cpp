@@ -178,10 +178,8 @@ TEST_F(ApiTest, AnswersAHandlerThatTakesTooLongInsteadOfHangingUp) {
 
 TEST_F(ApiTest, IsNotReadyWhileTheStoreIsReadOnlyAndSaysWhy) {
     services.store->close();
-    {
-        std::ofstream damaged(folder / "ballast.db", std::ios::binary);
-        damaged << "this is no database, and long enough that nobody takes it for an empty one";
-    }
+    services.store.reset();
+    std::ofstream(folder / "ballast.db", std::ios::binary) << std::string(5000, 'x');
     services.store = open_store_in(folder);
     ASSERT_FALSE(services.store->health().writable);
     start();
