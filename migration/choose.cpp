@@ -156,6 +156,16 @@ const ModeForecast* best_unmeasured(const std::vector<ModeForecast>& modes) {
     return pre_copy != nullptr && pre_copy->feasible ? pre_copy : best_of(modes);
 }
 
+/// A pre-copy that ends by itself but is forecast to pause longer than the policy says, by fixed costs or by what
+/// former moves paused. QEMU holds its limit for the last copy; the rest no mode avoids. It runs, with a warning.
+const ModeForecast* converging_pre_copy(const ForecastInput& input, const std::vector<ModeForecast>& modes) {
+    const ModeForecast* pre_copy = find_mode(modes, MigrationMode::pre_copy);
+    if (pre_copy == nullptr || pre_copy->converges == Convergence::no) return nullptr;
+    const bool in_total = !input.terms.max_total || pre_copy->total.low <= *input.terms.max_total;
+    const bool in_time = !input.terms.deadline || input.now + pre_copy->total.low <= *input.terms.deadline;
+    return in_total && in_time ? pre_copy : nullptr;
+}
+
 Result<Choice> explicitly(const ForecastInput& input, const std::vector<ModeForecast>& modes, MigrationMode mode) {
     const ModeForecast* forecast = find_mode(modes, mode);
     if (forecast == nullptr) return fail(Code::internal, "there is no forecast of {}", name_of(mode));
@@ -171,6 +181,13 @@ Result<Choice> choose(const ForecastInput& input, const std::vector<ModeForecast
         return fail(Code::invalid_argument, "mode offline moves a definition only: there is nothing to forecast");
     if (const auto mode = explicit_mode(requested)) return explicitly(input, modes, *mode);
     const ModeForecast* best = input.curve ? best_of(modes) : best_unmeasured(modes);
+    if (best == nullptr) {
+        if (const ModeForecast* tried = converging_pre_copy(input, modes)) {
+            Choice choice = automatic_choice(input, modes, *tried);
+            choice.warnings.push_back(tried->reason);
+            return choice;
+        }
+    }
     if (best == nullptr) return fail(Code::failed_precondition, "{}", refusal_of(input, modes));
     return automatic_choice(input, modes, *best);
 }

@@ -7,7 +7,8 @@
 // max_total the one with the least total time, then the shortest brown-out; stop-and-copy only if its whole length fits
 // the downtime limit. Differences below max(10 %, 200 ms) count as none, and then pre-copy is kept: it risks nothing.
 // Pre-copy that needs a throttle gets the needed one at once, not QEMU's ramp of 20 % and 10 % steps.
-// Without a curve: pre-copy, and the engine adapts.
+// Without a curve: pre-copy, and the engine adapts. A pre-copy that ends by itself is never refused for its downtime
+// alone: it runs, with a warning.
 
 #include "core/error.h"
 #include "migration/forecast.h"

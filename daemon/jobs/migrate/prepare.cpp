@@ -149,6 +149,11 @@ bool lanes_free(const Snapshot& snapshot, const HostId& from, const HostId& to, 
     return outgoing < settings.outgoing_migrations && incoming < settings.incoming_migrations;
 }
 
+std::string reason_of(const migration::Choice& choice) {
+    if (choice.warnings.empty()) return choice.reason;
+    return fmt::format("{}; but {}", choice.reason, fmt::join(choice.warnings, "; "));
+}
+
 Migration new_row(const RunPtr& run, const Vm& vm, const Wanted& wanted, const Planned& planned) {
     Migration row;
     row.id = run->id();
@@ -157,7 +162,7 @@ Migration new_row(const RunPtr& run, const Vm& vm, const Wanted& wanted, const P
     row.to = planned.to;
     row.mode = planned.choice.mode;
     row.requested = wanted.params.mode;
-    row.reason = fmt::format("{}{}", planned.choice.reason, fmt::join(planned.choice.warnings, "; "));
+    row.reason = reason_of(planned.choice);
     row.terms = wanted.terms;
     row.terms.post_copy = wanted.terms.post_copy && planned.forecast.input.no_post_copy.empty();
     row.terms.bandwidth = planned.choice.bandwidth;
