@@ -55,7 +55,8 @@ def disturbed(test: unittest.TestCase, traveller: Traveller, case: Case) -> str:
         strike(test, traveller, case, held)
     finally:
         traveller.mend()
-    return traveller.assert_ending(test, case.endings, 150)
+    # libvirt 9.0 keeps the move's job on the source's domain when its QEMU dies in the pull, and lets nobody undefine it.
+    return traveller.assert_ending(test, case.endings, 150, stale=case.fault == "source_qemu")
 
 
 def strike(test: unittest.TestCase, traveller: Traveller, case: Case, held: bool) -> None:
