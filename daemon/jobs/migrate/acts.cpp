@@ -3,7 +3,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
+#include "core/json_impl.h"
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
 #include "daemon/jobs/migrate/move.h"
@@ -68,7 +70,7 @@ Task<> Move::perform(MigrationAct act) {
         case MigrationAct::undefine_source:
             co_return co_await source_->compute().undefine(vm_);
         case MigrationAct::restart_from_disk:
-            co_return co_await restart_from_disk();
+            co_return co_await restart_until_done(true);
         case MigrationAct::alert_operator:
             co_return co_await alert_operator();
         case MigrationAct::record_result:
@@ -196,28 +198,83 @@ Task<> Move::record_result() {
     co_return stamped;
 }
 
-/// Post-copy that lost one side: what is left of both copies ends, and the VM starts again from its disk (SAFETY.md 4).
-Task<> Move::restart_from_disk() {
+/// A copy that is proven to have ended: it was ended now, was off already, or its host is confirmed dead.
+Task<> Move::end_copy(HostId host, std::shared_ptr<drivers::HostDriver> driver) {
+    const auto snapshot = run_->snapshot();
+    const Host* row = snapshot->hosts.find(host);
+    if (row != nullptr && row->confirmed_dead) co_return Result<void>{};
+    const Result<void> ended = co_await driver->compute().destroy(vm_);
+    if (!ended && ended.error().code() == Code::failed_precondition) co_return Result<void>{};
+    co_return absent_is_fine(ended);
+}
+
+/// Where the VM is to start again: where it is defined. libvirt defines it on the target before its CPUs run there.
+Task<HostId> Move::home_of_the_lost() {
+    const auto snapshot = run_->snapshot();
+    const auto is_dead = [&](const HostId& id) {
+        const Host* host = snapshot->hosts.find(id);
+        return host != nullptr && host->confirmed_dead;
+    };
+    if (is_dead(to_)) co_return from_;
+    if (is_dead(from_)) co_return to_;
     BALLAST_CO_TRY(const auto there, co_await look_at(target_, vm_));
-    const bool on_target = there && there->persistent;
-    for (const auto& driver : {source_, target_}) {
-        const Result<void> ended = co_await driver->compute().destroy(vm_);
-        const bool was_off = !ended && ended.error().code() == Code::failed_precondition;
-        if (!was_off) BALLAST_CO_CHECK(absent_is_fine(ended));
+    co_return there && there->persistent ? to_ : from_;
+}
+
+/// Post-copy that lost one side: what is left of both copies ends, and the VM starts again from its disk (SAFETY.md 4).
+/// The other definition is stale from then on. libvirt 9.0 may refuse to remove it: where QEMU died on the source in
+/// the pull phase, it keeps the migration's job on the domain until its libvirtd is started again. That keeps nobody
+/// from starting; the definition is an alert of the reconciler (SAFETY.md 8).
+Task<> Move::restart_from_disk() {
+    BALLAST_CO_TRY(const HostId home, co_await home_of_the_lost());
+    BALLAST_CO_CHECK(co_await end_copy(from_, source_));
+    BALLAST_CO_CHECK(co_await end_copy(to_, target_));
+    const Result<void> removed = co_await (home == to_ ? source_ : target_)->compute().undefine(vm_);
+    if (const auto kept = absent_is_fine(removed); !kept)
+        spdlog::warn("job={} vm={} a stale definition is left: {}", run_->id().str(), vm_.str(), kept.error().chain());
+    co_return co_await run_->commit([vm_id = vm_, home](store::Transaction& transaction) -> Result<void> {
+        BALLAST_TRY(Vm vm, vm_of(transaction, vm_id));
+        const std::string where = host_name(transaction.snapshot(), home);
+        if (vm.host != home) ++vm.epoch;
+        vm.host = home;
+        set_state(transaction, std::move(vm), VmState::stopped,
+                  "its running state was lost in the move; it restarts from its disk", "vm.running_state_lost");
+        BALLAST_CHECK(submit(transaction, {.kind = "vm.start",
+                                           .vm = vm_id,
+                                           .host = home,
+                                           .subject = {},
+                                           .params = JsonText{to_json_text(VmStartParams{.host = where})}}));
+        return {};
+    });
+}
+
+/// Whether nothing has come up meanwhile that runs and may: asked before every further try.
+Task<bool> Move::is_still_lost() {
+    BALLAST_CO_TRY(const auto verdict, co_await assess());
+    if (verdict.act == migration::OwnershipAct::restart_from_disk) co_return true;
+    BALLAST_CO_TRY(const auto source, co_await ask(from_));
+    BALLAST_CO_TRY(const auto target, co_await ask(to_));
+    const auto has_ended = [](const migration::SideSays& side) {
+        if (side.reach == migration::Reach::confirmed_dead) return true;
+        return side.reach == migration::Reach::answered && !(side.present && is_active(side.state));
+    };
+    co_return has_ended(source) && has_ended(target);
+}
+
+/// Repeated until it is done, or somebody cancels: a VM whose running state is lost is not left lying there.
+Task<> Move::restart_until_done(bool judged_just_now) {
+    for (bool lost = judged_just_now;;) {
+        if (lost) {
+            const Result<void> done = co_await restart_from_disk();
+            if (done) co_return done;
+            run_->report(97, "restarting from its disk: " + done.error().message());
+            BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
+        }
+        if (run_->cancel_requested()) co_return fail(Code::cancelled, "the restart from disk was called off");
+        const Result<bool> still = co_await is_still_lost();
+        lost = still && *still;
+        if (!lost) BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
     }
-    const Result<void> removed = co_await (on_target ? source_ : target_)->compute().undefine(vm_);
-    BALLAST_CO_CHECK(absent_is_fine(removed));
-    co_return co_await run_->commit(
-        [vm_id = vm_, host = on_target ? to_ : from_](store::Transaction& transaction) -> Result<void> {
-            BALLAST_TRY(Vm vm, vm_of(transaction, vm_id));
-            if (vm.host != host) ++vm.epoch;
-            vm.host = host;
-            set_state(transaction, std::move(vm), VmState::stopped,
-                      "its running state was lost in the move; it restarts from its disk", "vm.running_state_lost");
-            BALLAST_CHECK(submit(
-                transaction, {.kind = "vm.start", .vm = vm_id, .host = host, .subject = {}, .params = JsonText{"{}"}}));
-            return {};
-        });
 }
 
 Task<> Move::alert_operator() {

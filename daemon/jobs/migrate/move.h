@@ -39,6 +39,7 @@ class Move : public std::enable_shared_from_this<Move> {
     [[nodiscard]] Milliseconds since_call() const;
     [[nodiscard]] std::shared_ptr<const Migration> row() const;
     [[nodiscard]] migration::MigrationMemo memo() const;
+    [[nodiscard]] bool owes_restart() const;
     [[nodiscard]] Json result() const;
     [[nodiscard]] Error failure() const;
 
@@ -49,7 +50,11 @@ class Move : public std::enable_shared_from_this<Move> {
     Task<> stamp(bool on_target);
     Task<> set_downtime();
     Task<> record_result();
+    Task<> end_copy(HostId host, std::shared_ptr<drivers::HostDriver> driver);
+    Task<HostId> home_of_the_lost();
     Task<> restart_from_disk();
+    Task<bool> is_still_lost();
+    Task<> restart_until_done(bool judged_just_now);
     Task<> alert_operator();
 
     // watch.cpp: libvirt's job as events

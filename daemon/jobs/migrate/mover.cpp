@@ -135,8 +135,19 @@ void Move::notice_cancel() {
     post(MigrationEventKind::cancel_requested, "asked to cancel");
 }
 
+/// The end was persisted before its acts: a daemon that died in between has not restarted the VM yet. The alert is the
+/// first of those acts, and gives the step its name.
+bool Move::owes_restart() const {
+    const std::string step = "alert_operator";
+    return row()->phase == MigrationPhase::failed && run_->is_intended(step) && !run_->is_done(step);
+}
+
 Task<Json> Move::go() {
     const auto begun = row();
+    if (owes_restart()) {
+        const Result<void> restarted = co_await restart_until_done(false);
+        if (!restarted) spdlog::warn("job={} vm={} {}", run_->id().str(), vm_.str(), restarted.error().chain());
+    }
     post(begun->phase == MigrationPhase::claimed ? MigrationEventKind::begin : MigrationEventKind::restarted);
     while (!migration::has_ended(row()->phase)) {
         notice_cancel();
