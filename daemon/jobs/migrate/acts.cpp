@@ -167,9 +167,29 @@ void add_last_round(Migration& migration, const drivers::MigrationProgress& comp
                                 .dirty_pages_per_second = completed.dirty_pages_per_second});
 }
 
+/// What was seen on the way, for what the hypervisor does not tell afterwards.
+struct Seen {
+    Timestamp ended;
+    std::optional<Timestamp> switched;
+    std::optional<Milliseconds> downtime;
+    Bytes sent;
+    std::int64_t post_copy_requests = 0;
+    int throttle = 0;
+};
+
+void add_seen(Migration& migration, const Seen& seen) {
+    const auto since = [&](Timestamp begin) { return std::chrono::duration_cast<Milliseconds>(seen.ended - begin); };
+    migration.total = since(migration.called.value_or(migration.started));
+    if (seen.switched) migration.pull = since(*seen.switched);
+    migration.throttle = std::max(migration.throttle, seen.throttle);
+    migration.downtime = seen.downtime;
+    if (seen.sent.count() > 0) migration.sent = seen.sent;
+    if (seen.post_copy_requests > 0) migration.post_copy_requests = seen.post_copy_requests;
+}
+
 void add_outcome(Migration& migration, const drivers::MigrationProgress& completed) {
-    if (completed.downtime) migration.downtime = completed.downtime;
-    migration.sent = completed.sent;
+    if (completed.downtime && completed.downtime->count() > 0) migration.downtime = completed.downtime;
+    if (completed.sent.count() > 0) migration.sent = completed.sent;
     if (completed.post_copy_requests > 0) migration.post_copy_requests = completed.post_copy_requests;
     add_last_round(migration, completed);
 }
@@ -181,20 +201,25 @@ void add_outcome(Migration& migration, const drivers::MigrationProgress& complet
 Task<> Move::record_result() {
     const Result<void> stamped = co_await stamp(true);
     const auto completed = co_await target_->migration().completed(vm_);
-    const Timestamp ended = call_returned_.value_or(run_->services().clock->now());
-    BALLAST_CO_CHECK(co_await run_->commit([id = run_->id(), completed, ended, switched = switched_,
-                                            throttle = throttle_](store::Transaction& transaction) -> Result<void> {
-        const Migration* found = transaction.snapshot().migrations.find(id);
-        if (found == nullptr) return fail(Code::internal, "migration {} is not in the store", id);
-        Migration migration = *found;
-        const auto since = [&](Timestamp begin) { return std::chrono::duration_cast<Milliseconds>(ended - begin); };
-        migration.total = since(migration.called.value_or(migration.started));
-        if (switched) migration.pull = since(*switched);
-        migration.throttle = std::max(migration.throttle, throttle);
-        if (completed && completed->status == drivers::MigrationStatus::completed) add_outcome(migration, *completed);
-        transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
-        return {};
-    }));
+    Seen seen{.ended = call_returned_.value_or(run_->services().clock->now()),
+              .switched = switched_,
+              .downtime = {},
+              .sent = last_progress_.sent,
+              .post_copy_requests = last_progress_.post_copy_requests,
+              .throttle = throttle_};
+    if (guest_stopped_ && guest_went_on_)
+        seen.downtime = std::chrono::duration_cast<Milliseconds>(*guest_went_on_ - *guest_stopped_);
+    BALLAST_CO_CHECK(
+        co_await run_->commit([id = run_->id(), completed, seen](store::Transaction& transaction) -> Result<void> {
+            const Migration* found = transaction.snapshot().migrations.find(id);
+            if (found == nullptr) return fail(Code::internal, "migration {} is not in the store", id);
+            Migration migration = *found;
+            add_seen(migration, seen);
+            if (completed && completed->status == drivers::MigrationStatus::completed)
+                add_outcome(migration, *completed);
+            transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
+            return {};
+        }));
     co_return stamped;
 }
 

@@ -61,6 +61,7 @@ class Move : public std::enable_shared_from_this<Move> {
     boost::asio::awaitable<void> call(drivers::MigrationRequest request);
     boost::asio::awaitable<void> watch();
     Task<> watch_once();
+    void take_hint(const drivers::DriverEvent& event);
     void look_at_push(const drivers::MigrationProgress& progress);
     void look_at_pull(const drivers::MigrationProgress& progress);
     void steer(const drivers::MigrationProgress& progress, const std::optional<MigrationRound>& ended);
@@ -92,6 +93,9 @@ class Move : public std::enable_shared_from_this<Move> {
     int throttle_ = 0;   ///< the highest seen
     std::optional<Timestamp> call_returned_;
     std::optional<Timestamp> switched_;
+    std::optional<Timestamp> guest_stopped_;  ///< on the source, by its event
+    std::optional<Timestamp> guest_went_on_;  ///< on the target, by its event
+    drivers::MigrationProgress last_progress_;
     Bytes pull_left_;  ///< at the last progress of the pull phase
     std::optional<Timestamp> pull_moved_;
 };

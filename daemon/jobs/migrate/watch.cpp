@@ -143,6 +143,7 @@ void Move::look_at_pull(const MigrationProgress& progress) {
 /// One look at the job.
 Task<> Move::watch_once() {
     BALLAST_CO_TRY(const MigrationProgress progress, co_await source_->migration().progress(vm_));
+    if (progress.sent.count() > 0) last_progress_ = progress;
     if (!is_on_the_way()) co_return Result<void>{};
     const MigrationEventKind kind = event_of(progress.status);
     if (kind == MigrationEventKind::job_lost && calling_)
@@ -156,12 +157,21 @@ Task<> Move::watch_once() {
     co_return Result<void>{};
 }
 
+/// The guest's stop and going on are dated by the hosts' events: libvirt keeps no downtime of a post-copy.
+void Move::take_hint(const drivers::DriverEvent& event) {
+    const Timestamp now = run_->services().clock->now();
+    const std::string_view detail = event.detail;
+    if (event.host == from_ && !guest_stopped_ && detail.starts_with("suspended")) guest_stopped_ = now;
+    if (event.host == to_ && guest_stopped_ && !guest_went_on_ && detail.starts_with("resumed")) guest_went_on_ = now;
+    if (event.host == from_) look_.notify();
+}
+
 /// Four times a second, and whenever the hypervisor says that a round, the job or the domain's state has changed.
 boost::asio::awaitable<void> Move::watch() {
     const auto self = shared_from_this();
     const auto hints = run_->services().hosts->subscribe([weak = weak_from_this()](const drivers::DriverEvent& event) {
         const auto move = weak.lock();
-        if (move && event.vm == move->vm_ && event.host == move->from_) move->look_.notify();
+        if (move && event.vm == move->vm_) move->take_hint(event);
     });
     const auto rounds = row()->rounds;
     iteration_ = rounds.empty() ? 0 : rounds.back().round + 1;
