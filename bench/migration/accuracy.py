@@ -69,6 +69,8 @@ def judge_accuracy(report: Report, cells: list[Cell]) -> None:
     if sizes:
         report.say("accuracy, all cells", "error of bytes, median", median(sizes), "share", runs=sizes, target=0.1,
                    met=(median(sizes) or 0) <= 0.1)
-    share = sum(near) / len(near) if near else 0.0
+    if not near:
+        return
+    share = sum(near) / len(near)
     report.say("accuracy, all cells", "downtime within a factor of 1.5", share, "share", runs=[float(one) for one in near], target=0.8,
                met=share >= 0.8)

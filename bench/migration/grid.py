@@ -22,10 +22,10 @@ PULLS = ("post_copy", "hybrid")
 
 
 def body_of(contender: str) -> dict[str, Any]:
-    """What Ballast is asked for. An explicit mode that may not pull is kept from it, so that it is what its name says."""
-    if contender in MODES:
-        return {"mode": contender, "policy": {"post_copy": contender in PULLS}}
-    return {"mode": "auto", "policy": {"post_copy": contender == AUTO_POST}}
+    """What Ballast is asked for. An explicit mode that may not pull is kept from it, so that it is what its name says. A guest may
+    be throttled as far as QEMU's auto-converge does it to the peer's."""
+    may_pull = contender in PULLS or contender == AUTO_POST
+    return {"mode": contender if contender in MODES else "auto", "policy": {"post_copy": may_pull, "max_throttle": 99}}
 
 
 @dataclasses.dataclass

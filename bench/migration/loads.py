@@ -64,8 +64,9 @@ LINKS = {link.name: link for link in (Link("free"), Link("400mbit", 400), Link("
 
 def is_hot(guest: Guest, link: Link, limit_ms: int) -> bool:
     """A hot guest on a slow link: within the downtime limit it dirties more than the link carries in that time (15 % more,
-    so that it is no matter of luck), so pre-copy by itself never ends (docs/MIGRATION.md). Said before, not from results."""
-    if not link.mbit:
+    so that it is no matter of luck), so pre-copy by itself never ends (docs/MIGRATION.md). Said before, not from results. A saw-tooth
+    is none: in its valleys pre-copy ends."""
+    if not link.mbit or guest.pattern == "sawtooth":
         return False
     limit_s = limit_ms / 1000
     return guest.dirtied(limit_s) > 1.15 * PAYLOAD * (link.speed or 0) * limit_s
