@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import unittest
 
-from harness.base import wait_for
 from harness.cluster import Cluster
 from harness.fault_kinds import Case, run
 from harness.traveller import MOVED, STAYED, STOPPED, Traveller

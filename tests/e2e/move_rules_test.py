@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import sqlite3
 import unittest
+from contextlib import closing
 from typing import Any
 
 from harness.api import ENDED, ApiError
@@ -116,14 +117,17 @@ class OldStore(unittest.TestCase):
         guest.settle()
         guest.look()
         backup = cluster.daemon.state / "backup.db"
-        with sqlite3.connect(cluster.daemon.store) as live, sqlite3.connect(backup) as copy:
+        with closing(sqlite3.connect(cluster.daemon.store)) as live, closing(sqlite3.connect(backup)) as copy:
             live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
         yesterday = cluster.api.vm(guest.vm)
         cluster.api.run_job(f"/vms/{guest.vm}/migrate", {"to": guest.target, "mode": "pre_copy"})
         epoch = cluster.api.vm(guest.vm)["epoch"]
         self.assertGreater(epoch, yesterday["epoch"])
         cluster.daemon.stop()
         today = cluster.daemon.state / "today.db"
+        with closing(sqlite3.connect(cluster.daemon.store)) as live:
+            live.execute("PRAGMA journal_mode=DELETE")  # everything into the one file
         shutil.move(cluster.daemon.store, today)
         self.addCleanup(self.put_back, today)
         for leftover in ("-wal", "-shm"):

@@ -44,12 +44,11 @@ def disturbed(test: unittest.TestCase, traveller: Traveller, case: Case) -> str:
     lab = traveller.cluster.lab
     # A move in setup waits for the target's libvirtd: while that stands still, it can be met there for certain. Its QEMU comes after.
     held = case.phase == "setup" and case.fault != "target_qemu"
-    (source,) = lab.where(traveller.vm, "--state-running")
-    target = "h2" if source == "h1" else "h1"
+    traveller.look()  # before anything stands still: it asks every host
     if held:
-        lab("stop", target)
+        lab("stop", traveller.target)
     try:
-        traveller.begin(case.mode)
+        traveller.ask(case.mode)
         if case.phase != "setup" or held:
             traveller.reach(case.phase)
         strike(test, traveller, case, held)

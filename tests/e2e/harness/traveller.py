@@ -134,8 +134,12 @@ class Traveller:
         self.seq = self.cluster.api.last_seq()
 
     def begin(self, mode: str, rate: str = SLOW, **policy: Any) -> str:
-        """Asks for the move over a slow wire; the job's id."""
+        """Looks, then asks for the move over a slow wire; the job's id."""
         self.look()
+        return self.ask(mode, rate, **policy)
+
+    def ask(self, mode: str, rate: str = SLOW, **policy: Any) -> str:
+        """Asks for the move over a slow wire; the job's id."""
         if rate:
             self.cluster.lab("slow", self.source, rate)
         self.job = str(self.cluster.api.post(f"/vms/{self.vm}/migrate", self.body(mode, **policy))["id"])
