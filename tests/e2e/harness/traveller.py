@@ -262,14 +262,14 @@ class Traveller:
         """Exactly one definition, at the owner (but for what is known to be left), and exactly one running copy (or none that should); the inventory says the same."""
         lab = self.cluster.lab
         runs = [] if ending == STOPPED else [owner]
-        state = "stopped" if ending == STOPPED else "running"
+        states = ("crashed", "stopped") if ending == STOPPED else ("running",)
         try:
             wait_for(lambda: lab.where(self.vm, "--state-running") == runs and lab.where(self.vm) == sorted([owner, *left]), 30,
                      "one copy")
-            wait_for(lambda: self.cluster.api.vm(self.vm)["state"] == state, 30, "the inventory says so")
+            wait_for(lambda: self.cluster.api.vm(self.vm)["state"] in states, 30, "the inventory says so")
         except AssertionError:
             test.fail(f"{ending}: runs on {lab.where(self.vm, '--state-running')}, defined on {lab.where(self.vm)}, "
-                      f"owner {owner}, wanted {state}, inventory {self.cluster.api.vm(self.vm)}")
+                      f"owner {owner}, wanted {states}, inventory {self.cluster.api.vm(self.vm)}")
         assert self.watch is not None
         test.assertEqual([], self.watch.doubled, "two copies ran at once")
         test.assertEqual(owner, self.owner_by_inventory())
