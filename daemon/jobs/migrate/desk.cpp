@@ -5,6 +5,12 @@
 #include "migration/machine.h"
 
 namespace ballast::jobs {
+namespace {
+
+/// Of a QEMU process beside the guest's RAM; measured with TCG, whose translation cache is the most of it.
+constexpr Bytes qemu_own_need = mebibytes(100);
+
+}  // namespace
 
 MigrationDesk::MigrationDesk(const Services& services, StatsNow stats)
     : store_(services.store),
@@ -24,20 +30,24 @@ void MigrationDesk::on_commit(const std::vector<Event>& events) {
     bool lanes_changed = false;
     for (const Event& event : events) {
         lanes_changed |= event.subject_kind == "migration" || event.kind == "job.cancel_requested";
-        if (event.kind != "migration.recorded" && event.kind != "migration.failed") continue;
+        const bool taught = event.kind == "migration.recorded" || event.kind == "migration.failed" ||
+                            event.kind == "migration.cancelled";
+        if (!taught) continue;
         if (const auto row = store_->snapshot()->migrations.find_ptr(JobId(event.subject_id))) curves_->learn(*row);
     }
     if (lanes_changed) lanes_.changed();
 }
 
-/// By the guest's own statistics; where it gives none, what its QEMU holds.
+/// What a migration must send in full. A page that was ever written counts, also when the guest has freed it: what the
+/// QEMU process holds less its own need says that best, and what the guest says it uses is the least it can be.
 Bytes MigrationDesk::memory_in_use(const Vm& vm) const {
     const auto table = stats_ ? stats_() : nullptr;
     const auto* sample = table && vm.host ? table->find(*vm.host, vm.id) : nullptr;
     if (sample == nullptr) return {};
     const drivers::DomainStats& stats = sample->stats;
-    if (stats.available && stats.unused) return *stats.available - *stats.unused;
-    return std::min(stats.resident, stats.balloon);
+    const Bytes touched = std::max(Bytes(0), stats.resident - qemu_own_need);
+    const Bytes used = stats.unused ? stats.balloon - *stats.unused : Bytes(0);
+    return std::min(std::max(touched, used), stats.balloon);
 }
 
 Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& to, const ForecastAsk& ask) {
