@@ -102,9 +102,8 @@ def run_the_grid(bed: Bed, options: argparse.Namespace, links: list[Link], chose
     if not options.quick and not options.no_hindsight:
         contenders += MODES
     with open(options.raw, "a", encoding="utf-8") as raw:
-        cells = grid.run_grid(bed, list(GUESTS.values()), links, contenders, pace_of(options), raw, chosen)
-    for cell in cells:
-        grid.judge_cell(report, cell, LIMIT_MS)
+        cells = grid.run_grid(bed, list(GUESTS.values()), links, contenders, pace_of(options), raw, chosen,
+                              lambda cell: grid.judge_cell(report, cell, LIMIT_MS))
     grid.judge_downtime(report, cells, LIMIT_MS)
     grid.judge_hindsight(report, cells, LIMIT_MS)
     accuracy.judge_accuracy(report, cells)

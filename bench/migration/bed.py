@@ -120,7 +120,7 @@ class Bed:
                  f"{name} is at {phase:.2f} of its period", 0.05)
 
     def warm(self, guest: Guest) -> dict[str, Any]:
-        """The curve of Ballast's guest, measured; gives the forecast."""
+        """The curve of Ballast's guest, known; gives the forecast."""
         self._resume(guest.name)
         try:
             target = OTHER[self.where(guest.name)]
@@ -128,7 +128,7 @@ class Bed:
             def measured() -> Any:
                 forecast = self.forecast(guest, target)
                 curve = forecast["input"]["curve"]
-                return forecast if curve and "samples" in curve["source"] else None
+                return forecast if curve and curve["source"] != "nothing" else None  # samples, or rounds of its own moves
 
             found: dict[str, Any] = wait_for(measured, 40, f"the curve of {guest.name} is measured", 0.5)
             return found
@@ -157,7 +157,8 @@ class Bed:
         self._await_rest(name)
         self._suspend(name)
         error = done.get("error") or {}
-        move = Move(contender, source, done["state"] == "succeeded", (end - begin) * 1000, error=error.get("message", "")[:300], row=row)
+        in_time = (end - begin) <= (give_up_s or self.give_up_s)
+        move = Move(contender, source, done["state"] == "succeeded" and in_time, (end - begin) * 1000, error=error.get("message", "")[:300], row=row)
         if row is not None:
             move.total_ms, move.downtime_ms, move.sent = row["total_ms"], row["downtime_ms"], row["sent_bytes"]
         if move.done:
@@ -187,8 +188,11 @@ class Bed:
             arrival, _ = self.stream.wait(ended, give_up_s, "the job has ended")
         except AssertionError:
             say(f"stopped after {give_up_s:.0f} s")
-            self.api.post(f"/jobs/{job}/cancel")
-            arrival, _ = self.stream.wait(ended, 60, "the job was cancelled")
+            try:
+                self.api.post(f"/jobs/{job}/cancel")
+            except ApiError as error:
+                say(f"can't be stopped: {error.detail}")
+            arrival, _ = self.stream.wait(ended, 240, "the job was cancelled, or ended at last")
         return arrival, self.api.job(job)
 
     def _await_rest(self, name: str) -> None:

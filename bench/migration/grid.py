@@ -110,7 +110,7 @@ def say_forecast(cell: Cell) -> None:
 
 
 def run_grid(bed: Bed, guests: list[Guest], links: list[Link], contenders: list[str], pace: Callable[[str], Pace], raw: Any,
-             wanted: Callable[[Guest, Link], bool]) -> list[Cell]:
+             wanted: Callable[[Guest, Link], bool], judge: Callable[[Cell], None]) -> list[Cell]:
     """Links from fast to slow, so that what a fast one taught is no excuse on a slow one."""
 
     def keep(cell: Cell, move: Move) -> None:
@@ -126,6 +126,7 @@ def run_grid(bed: Bed, guests: list[Guest], links: list[Link], contenders: list[
         bed.set_link(link)
         for guest in here:
             cells.append(run_cell(bed, guest, link, contenders, pace, keep))
+            judge(cells[-1])
     return cells
 
 
