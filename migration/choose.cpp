@@ -5,6 +5,7 @@
 #include <boost/describe/enum_to_string.hpp>
 
 #include "core/try.h"
+#include "migration/curve_model.h"
 
 namespace ballast::migration {
 namespace {
@@ -69,6 +70,18 @@ const ModeForecast* best_of(const std::vector<ModeForecast>& modes) {
     for (const ModeForecast& one : modes)
         if (one.feasible && one.total.likely <= enough && is_milder(one, *best)) best = &one;
     return best;
+}
+
+/// A pull of all memory over a slow link makes the guest wait for each page behind the stream: after a round of
+/// pre-copy most of what it asks for is there. That is worth this much more time.
+const ModeForecast* sparing_the_guest(const ForecastInput& input, const std::vector<ModeForecast>& modes,
+                                      const ModeForecast* best) {
+    constexpr double worth = 1.3;
+    if (best == nullptr || best->mode != MigrationMode::post_copy || !pulls_slowly(input)) return best;
+    const ModeForecast* hybrid = find_mode(modes, MigrationMode::hybrid);
+    if (hybrid == nullptr || !hybrid->feasible) return best;
+    const bool near = model::seconds_of(hybrid->total.likely) <= worth * model::seconds_of(best->total.likely);
+    return near ? hybrid : best;
 }
 
 std::string refusal_of(const ForecastInput& input, const std::vector<ModeForecast>& modes) {
@@ -180,7 +193,7 @@ Result<Choice> choose(const ForecastInput& input, const std::vector<ModeForecast
     if (requested == ModeChoice::offline)
         return fail(Code::invalid_argument, "mode offline moves a definition only: there is nothing to forecast");
     if (const auto mode = explicit_mode(requested)) return explicitly(input, modes, *mode);
-    const ModeForecast* best = input.curve ? best_of(modes) : best_unmeasured(modes);
+    const ModeForecast* best = input.curve ? sparing_the_guest(input, modes, best_of(modes)) : best_unmeasured(modes);
     if (best == nullptr) {
         if (const ModeForecast* tried = converging_pre_copy(input, modes)) {
             Choice choice = automatic_choice(input, modes, *tried);

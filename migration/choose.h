@@ -6,6 +6,8 @@
 // `auto`: post-copy only where the policy allows it; of the modes that meet the downtime limit, the deadline and
 // max_total the one with the least total time, then the shortest brown-out; stop-and-copy only if its whole length fits
 // the downtime limit. Differences below max(10 %, 200 ms) count as none, and then pre-copy is kept: it risks nothing.
+// Where pulling all of memory would last over 2 s, hybrid is preferred to post-copy while it takes at most 1.3 times as
+// long: the guest then waits for fewer pages.
 // Pre-copy that needs a throttle gets the needed one at once, not QEMU's ramp of 20 % and 10 % steps.
 // Without a curve: pre-copy, and the engine adapts. A pre-copy that ends by itself is never refused for its downtime
 // alone: it runs, with a warning.

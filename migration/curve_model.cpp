@@ -35,7 +35,7 @@ double dirty_after(const Load& load, double seconds, double unsent) {
 }
 
 Load throttled(Load load, double share) {
-    const double left = std::clamp(1 - share, 0.0, 1.0);
+    const double left = std::clamp((1 - share) / std::max(load.vcpu_use, 0.01), 0.0, 1.0);
     load.fast.rate *= left;
     load.slow.rate *= left;
     return load;

@@ -21,6 +21,7 @@ struct Load {
     WritingSet fast;
     WritingSet slow;
     bool sequential = false;
+    double vcpu_use = 1;  ///< of its vCPUs' time, above 0: what it leaves idle, a throttle takes first
 };
 
 /// The curve at one end of its ranges. Where the order of the writes is not known, `low` and `likely` are random writes
@@ -32,7 +33,7 @@ struct Load {
 /// What is dirty after a round that took `seconds` and left `unsent`: never a page twice.
 [[nodiscard]] double dirty_after(const Load& load, double seconds, double unsent);
 
-/// The same guest with this share of its vCPU time taken.
+/// The same guest with this share of its vCPU time taken: of its rate λ, min(λ, λ (1 - share) / vcpu_use) is left.
 [[nodiscard]] Load throttled(Load load, double share);
 
 [[nodiscard]] inline double as_double(Bytes bytes) {

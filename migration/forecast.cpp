@@ -7,6 +7,7 @@
 
 #include "migration/choose.h"
 #include "migration/forecast_model.h"
+#include "migration/steer.h"
 
 namespace ballast::migration {
 namespace {
@@ -77,6 +78,12 @@ DirtyCurve curve_of(const ForecastInput& input) {
     return input.curve ? *input.curve : unmeasured(input.memory, input.now);
 }
 
+Load load_at(const ForecastInput& input, Bound bound) {
+    Load load = model::load_of(curve_of(input), bound);
+    if (input.vcpu_use > 0) load.vcpu_use = std::min(input.vcpu_use, 1.0);
+    return load;
+}
+
 double content_at(const ForecastInput& input, Bound bound) {
     const double all = as_double(input.memory);
     const bool known = input.content.count() > 0;
@@ -91,7 +98,7 @@ Case case_of(const ForecastInput& input, Bound bound) {
             .push = capped(line, input.terms.bandwidth),
             .pull = capped(line, input.terms.post_copy_bandwidth),
             .line = line,
-            .load = model::load_of(curve_of(input), bound),
+            .load = load_at(input, bound),
             .setup = seconds_at(input.past.setup, bound),
             .switch_over = seconds_at(input.past.switch_over, bound),
             .switch_to_pull = seconds_at(input.past.switch_to_pull, bound),
@@ -238,10 +245,9 @@ double halfway(double likely, double end) {
 /// The load at its best or worst that is still likely: half-way to the ends of a measured curve, the ends themselves of
 /// one that is only assumed. What is not known of the order of the writes counts against it at the worst.
 Load leaning_load(const ForecastInput& input, Bound end) {
-    const DirtyCurve curve = curve_of(input);
-    Load load = model::load_of(curve, end);
+    Load load = load_at(input, end);
     if (!input.curve) return load;
-    const Load likely = model::load_of(curve, Bound::likely);
+    const Load likely = load_at(input, Bound::likely);
     load.fast.rate = halfway(likely.fast.rate, load.fast.rate);
     load.fast.size = halfway(likely.fast.size, load.fast.size);
     return load;
@@ -258,13 +264,26 @@ Convergence converges_by_itself(const ForecastInput& input) {
     return ends_with(input, best_of(input), band, 0) ? Convergence::uncertain : Convergence::no;
 }
 
-/// QEMU raises the throttle on its own, and a move that passes the policy's limit is ended: so steps are left below it.
+/// QEMU raises the throttle on its own, up to this and no lower limit (libvirt 9.0 has no parameter for one). A move
+/// that passes the policy's limit is ended: so steps are left below it, and they land on it.
+constexpr int qemus_most_throttle = 99;
 constexpr int steps_below = 2;
+constexpr int largest_step = 5;
 
-MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int most) {
+/// The hardest first step that leaves QEMU its steps below the limit; where the limit is QEMU's own, none are needed.
+int hardest_initial(int limit) {
+    return limit >= qemus_most_throttle ? qemus_most_throttle : std::max(limit - steps_below, 1);
+}
+
+/// `initial`, or a little more: so that equal steps from there land on `limit`, and none passes it.
+MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int limit) {
+    const int most = std::clamp(limit, 1, qemus_most_throttle);
+    const int gap = std::max(most - std::clamp(initial, 1, most), 0);
+    const int steps = std::max({steps_below, (gap + largest_step - 1) / largest_step, 1});
+    const int step = std::max(gap / steps, 1);
     knobs.auto_converge = true;
-    knobs.throttle_initial = std::clamp(initial, 1, 99);
-    knobs.throttle_increment = std::clamp((most - initial) / steps_below, 1, 99);
+    knobs.throttle_initial = most - std::min(gap, step * steps);
+    knobs.throttle_increment = step;
     return knobs;
 }
 
@@ -272,7 +291,7 @@ MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int most) {
 /// ramp.
 MigrationKnobs throttled_knobs(const ForecastInput& input) {
     const int limit = input.terms.max_throttle;
-    const int most = std::max(limit - steps_below, 1);
+    const int most = hardest_initial(limit);
     if (!input.curve) return with_throttle(input.knobs, std::min(50, most), limit);
     Case one = case_of(input, Bound::likely);
     one.load = worst_of(input);
@@ -332,8 +351,12 @@ std::string text_of(const ForecastInput& input, const ModeForecast& forecast) {
         case MigrationMode::pre_copy:
             return pre_copy_text(input, forecast);
         case MigrationMode::post_copy:
-            return fmt::format("{} at {} while it runs on the target; a failure then loses its running state",
-                               model::bytes_of(one.content), model::rate_of(one.pull));
+            return fmt::format("{} at {} while it runs on the target{}; a failure then loses its running state",
+                               model::bytes_of(one.content), model::rate_of(one.pull),
+                               pulls_slowly(input)
+                                   ? ", and may stand for a second at a time, as what it asks for comes "
+                                     "behind the stream"
+                                   : "");
         case MigrationMode::hybrid:
             return fmt::format(
                 "{} round{} of pre-copy, then the rest at {} while it runs on the target; a failure then "
@@ -347,6 +370,18 @@ bool needs_post_copy(MigrationMode mode) {
     return mode == MigrationMode::post_copy || mode == MigrationMode::hybrid;
 }
 
+std::string endless_text(const ForecastInput& input) {
+    std::string text =
+        fmt::format("it does not end within {} even with {} % of the guest's CPU time taken",
+                    to_string(model::time_of(model::horizon)), std::min(input.terms.max_throttle, qemus_most_throttle));
+    if (input.vcpu_use > 0)
+        text += fmt::format(" (it uses {} % of it: only what is taken beyond the rest slows its writing)",
+                            std::lround(100 * std::min(input.vcpu_use, 1.0)));
+    if (const auto needed = needed_throttle(input); needed && *needed > input.terms.max_throttle)
+        text += fmt::format("; it needs {} % (policy.max_throttle)", *needed);
+    return text;
+}
+
 /// Why the policy or the pair rules the mode out; empty: they do not. Without a curve only what is certain counts.
 std::string obstacle(const ForecastInput& input, const ModeForecast& forecast) {
     const auto least = [&](const TimeRange& range) { return input.curve ? range.likely : range.low; };
@@ -354,10 +389,8 @@ std::string obstacle(const ForecastInput& input, const ModeForecast& forecast) {
         if (!input.terms.post_copy) return "the policy forbids post-copy; set policy.post_copy to allow it";
         if (!input.no_post_copy.empty()) return fmt::format("post-copy is not possible here: {}", input.no_post_copy);
     } else if (forecast.mode == MigrationMode::pre_copy && forecast.converges == Convergence::no &&
-               forecast.total.likely >= model::time_of(model::horizon)) {
-        return fmt::format("it does not end within {} even with {} % of the guest's CPU time taken",
-                           to_string(Milliseconds(static_cast<std::int64_t>(model::horizon * 1000))),
-                           input.terms.max_throttle);
+               !model::walk(pre_copy_of(input, case_of(input, Bound::likely), forecast.knobs)).ends) {
+        return endless_text(input);
     }
     const Milliseconds down =
         forecast.mode == MigrationMode::stop_and_copy ? least(forecast.downtime) : forecast.downtime.low;
@@ -375,9 +408,14 @@ std::string obstacle(const ForecastInput& input, const ModeForecast& forecast) {
 
 }  // namespace
 
+bool pulls_slowly(const ForecastInput& input) {
+    constexpr double long_pull_s = 2;
+    const Case one = case_of(input, Bound::likely);
+    return one.content / one.pull > long_pull_s;
+}
+
 Milliseconds downtime_limit_of(const ForecastInput& input) {
-    const Milliseconds most = input.terms.max_downtime;
-    return std::max(most - input.past.switch_over.high, std::max(most / 2, Milliseconds(1)));
+    return first_downtime_limit(input.terms, input.past.switch_over.likely);
 }
 
 ModeForecast forecast_mode(const ForecastInput& input, MigrationMode mode) {

@@ -33,12 +33,13 @@ struct ForecastInput {
     int hybrid_rounds = 1;
     std::string no_post_copy;  ///< why the pair cannot do post-copy (userfaultfd); empty: it can
     Bytes disks;               ///< to be copied along, before memory
+    double vcpu_use = 0;       ///< of the time of all its vCPUs, 0 to 1; 0: not known, then all of it
     Timestamp now;
     friend bool operator==(const ForecastInput&, const ForecastInput&) = default;
 };
 BOOST_DESCRIBE_STRUCT(ForecastInput, (),
                       (from, to, memory, content, curve, link, past, terms, knobs, hybrid_rounds, no_post_copy, disks,
-                       now))
+                       vcpu_use, now))
 
 struct RoundsRange {
     int low = 0;
@@ -101,9 +102,12 @@ BOOST_DESCRIBE_STRUCT(Forecast, (), (modes, requested, choice, refusal, input, m
                                       const HostId& to, Bytes in_use, Timestamp now,
                                       const std::optional<JobId>& self = {});
 
-/// The downtime limit that QEMU is given: max_downtime less the switch-over that QEMU does not count, but at least
-/// half.
+/// The downtime limit that QEMU is given from the start: first_downtime_limit() (steer.h) at this pair's switch-over.
 [[nodiscard]] Milliseconds downtime_limit_of(const ForecastInput& input);
+
+/// Whether a pull of all of its memory lasts so long (2 s) that what the guest asks for waits noticeably behind the
+/// stream: measured, it then stood for 2 s at 45 MiB/s though its downtime was 50 ms (docs/MIGRATION.md).
+[[nodiscard]] bool pulls_slowly(const ForecastInput& input);
 
 /// The four modes, one after the other.
 [[nodiscard]] std::vector<ModeForecast> forecast_modes(const ForecastInput& input);

@@ -19,6 +19,9 @@ constexpr double first_spread = 0.3;  // of a bandwidth that was seen once
 constexpr Bytes least_bytes = mebibytes(8);
 /// Below this a total is made of fixed costs, above it of bytes.
 constexpr double short_move_s = 5;
+constexpr double longest_finish_s = 5;
+/// A switch-over that may hold a last dirty set counts as no more.
+constexpr double most_doubtful_s = 0.1;
 constexpr std::size_t neighbours = 16;
 /// The newest rows are compared with their forecasts: reading one costs a tenth of a millisecond.
 constexpr std::size_t most_compared = 128;
@@ -113,7 +116,8 @@ Calibration calibration_of(const std::vector<double>& ratios, const Calibration&
 
 PairHistory history_of(const Seen& seen, const PairHistory& prior) {
     constexpr Quantiles usual{.low = 0.1, .likely = 0.5, .high = 0.9};
-    // A pre-copy's downtime holds its last dirty set too: what the quicker ones took is the switch-over itself.
+    // What is left of a downtime may still hold some of the last dirty set: what the quicker ones took is the
+    // switch-over itself.
     constexpr Quantiles quick{.low = 0.0, .likely = 0.3, .high = 0.5};
     PairHistory history;
     history.samples = seen.samples;
@@ -186,6 +190,39 @@ std::optional<double> uncapped_throughput(const Migration& row) {
     return got;
 }
 
+/// What the stream got from its first byte to the end of its last round that was seen.
+std::optional<double> stream_rate(const Migration& row) {
+    if (row.rounds.empty() || !row.setup) return {};
+    const MigrationRound& last = row.rounds.back();
+    const double seconds = seconds_of(last.at - *row.setup);
+    if (last.sent < least_bytes || seconds <= 0.05) return {};
+    return as_double(last.sent) / seconds;
+}
+
+/// The downtime less the transfer of the last dirty set. Only where that set hardly counts, a long one is believed:
+/// the rounds are seen four times a second, and the last one may have left more than the one before it.
+std::optional<double> switch_over_of(const Migration& row) {
+    if (!row.downtime || row.mode != MigrationMode::pre_copy) return {};
+    const double downtime = seconds_of(*row.downtime);
+    const auto rate = stream_rate(row);
+    if (!rate) return std::min(downtime, most_doubtful_s);
+    const double transfer = as_double(row.rounds.back().remaining) / *rate;
+    if (transfer < 0.1 * downtime) return downtime - transfer;
+    return std::clamp(downtime - transfer, 0.0, most_doubtful_s);
+}
+
+/// From the last byte to the end: the wall time less the rounds and what was sent after the last of them. Moves that
+/// ended by themselves only: what steering or a throttle cost is no hand-over.
+std::optional<double> finish_of(const Migration& row, Milliseconds wall) {
+    const auto rate = stream_rate(row);
+    if (!rate || !row.sent || row.mode != MigrationMode::pre_copy) return {};
+    if (row.throttle > 0 || !row.interventions.empty()) return {};
+    const MigrationRound& last = row.rounds.back();
+    const double after = as_double(*row.sent - last.sent) / *rate;
+    const double rest = seconds_of(wall - last.at) - std::max(after, 0.0);
+    return std::clamp(rest, 0.0, longest_finish_s);
+}
+
 /// Whether what the forecast was made of is no excuse for its error: a curve, where rounds matter.
 bool was_informed(const Forecast& forecast, MigrationMode mode) {
     const bool rounds_matter = mode == MigrationMode::pre_copy || mode == MigrationMode::hybrid;
@@ -200,10 +237,7 @@ void see_against_forecast(Seen& seen, const Migration& row, Milliseconds wall) {
     const double actual = seconds_of(wall);
     const double raw = seconds_of(mode.total.likely) / std::max(then.total.factor, 0.1);
     const bool explained = mode.converges == Convergence::yes || row.mode != MigrationMode::pre_copy;
-    if (raw > short_move_s && explained)
-        seen.total.push_back(actual / raw);
-    else if (raw > 0 && raw <= short_move_s)
-        seen.finish.push_back(std::clamp(actual - raw + seconds_of(then.finish.likely), 0.0, short_move_s));
+    if (raw > short_move_s && explained) seen.total.push_back(actual / raw);
     const double down = seconds_of(mode.downtime.likely) / std::max(then.downtime.factor, 0.1);
     if (row.downtime && *row.downtime >= Milliseconds(10) && down >= 0.01)
         seen.downtime.push_back(seconds_of(*row.downtime) / down);
@@ -219,7 +253,8 @@ Seen seen_of(const Migration& row, int sharing, bool compare) {
     seen.samples = 1;
     if (const auto got = uncapped_throughput(row)) seen.bandwidth.push_back(*got * sharing);
     if (row.setup) seen.setup.push_back(seconds_of(*row.setup));
-    if (row.downtime && row.mode == MigrationMode::pre_copy) seen.switch_over.push_back(seconds_of(*row.downtime));
+    if (const auto took = switch_over_of(row)) seen.switch_over.push_back(*took);
+    if (const auto took = finish_of(row, *wall)) seen.finish.push_back(*took);
     if (row.downtime && may_pull(row.mode) && row.pull) seen.switch_to_pull.push_back(seconds_of(*row.downtime));
     if (compare) see_against_forecast(seen, row, *wall);
     return seen;

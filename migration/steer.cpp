@@ -12,6 +12,7 @@ namespace {
 constexpr int forecast_rounds = 60;       ///< a push that needs more of them does not converge
 constexpr int doubled_by_throttling = 2;  ///< patience, where auto-converge is at work
 constexpr Milliseconds least_raise{10};
+constexpr int most_rounding = 2;        ///< per cent of vCPU time
 constexpr Milliseconds warm_up{5'000};  ///< before it, a throughput says little
 
 /// How long `bytes` take; nothing where nothing moves.
@@ -29,8 +30,9 @@ Bytes moved_in(Milliseconds time, BytesPerSecond rate) {
 
 /// What the rounds say about progress.
 struct Trend {
-    int since = 0;  ///< rounds since the last one that made progress
-    std::optional<Bytes> best;
+    int since = 0;              ///< rounds since the last one that made progress
+    std::optional<Bytes> best;  ///< what the last round that made progress left
+    Bytes least;                ///< of all rounds
 };
 
 Trend trend_of(const std::vector<MigrationRound>& rounds, double progress) {
@@ -38,10 +40,9 @@ Trend trend_of(const std::vector<MigrationRound>& rounds, double progress) {
     for (const MigrationRound& round : rounds) {
         const bool better = !trend.best || static_cast<double>(round.remaining.count()) <
                                                progress * static_cast<double>(trend.best->count());
-        if (better)
-            trend = {.since = 0, .best = round.remaining};
-        else
-            ++trend.since;
+        trend.least = trend.best ? std::min(trend.least, round.remaining) : round.remaining;
+        if (better) trend.best = round.remaining;
+        trend.since = better ? 0 : trend.since + 1;
     }
     return trend;
 }
@@ -62,7 +63,7 @@ class Steersman {
         if (row_.phase != MigrationPhase::push) return {};
         if (left_ && left_->count() <= 0) return abort("the time that its terms give it is over");
         if (sample_.disk_remaining.count() > 0) return {};
-        if (sample_.throttle > row_.terms.max_throttle) return too_slow_a_guest();
+        if (sample_.throttle > row_.terms.max_throttle + rounding()) return too_slow_a_guest();
         if (const Steering act = against_the_clock(); act.act != SteeringAct::none) return act;
         if (trend_.since >= limits_.window) return stalled();
         return {};
@@ -84,6 +85,11 @@ class Steersman {
 
     [[nodiscard]] Milliseconds limit() const {
         return sample_.downtime_limit.value_or(first_downtime_limit(row_.terms, limits_.switch_cost));
+    }
+
+    /// A fine step that ends just above the limit is no reason to throw away what was sent.
+    [[nodiscard]] int rounding() const {
+        return row_.terms.max_throttle > 0 ? std::clamp(row_.knobs.throttle_increment, 0, most_rounding) : 0;
     }
 
     [[nodiscard]] Steering too_slow_a_guest() const {
@@ -120,9 +126,8 @@ class Steersman {
 
     [[nodiscard]] Steering stalled() const {
         const bool more_downtime = limit() < row_.terms.max_downtime;
-        const auto needed = time_for(*trend_.best, sample_.throughput);
-        const bool enough = needed && *needed <= row_.terms.max_downtime;
-        if (more_downtime && (enough || !may_switch_)) return raise(enough ? *needed : Milliseconds{0});
+        const auto needed = time_for(trend_.least, sample_.throughput);
+        if (more_downtime && needed && *needed <= row_.terms.max_downtime) return raise(*needed);
         if (may_switch_) return switch_at_a_minimum();
         if (throttle_has_steps_left()) return {};
         const int patience = limits_.patience * (row_.knobs.auto_converge ? doubled_by_throttling : 1);
@@ -134,14 +139,14 @@ class Steersman {
                         stall(), sample_.throughput, to_string(row_.terms.max_downtime)));
     }
 
+    /// In one step, with room for a round that leaves a little more: each step costs a round.
     [[nodiscard]] Steering raise(Milliseconds needed) const {
         if (!sample_.round_ended) return {};
         const Milliseconds most = row_.terms.max_downtime;
-        const Milliseconds half_way = limit() + std::max((most - limit()) / 2, least_raise);
         Steering raised = act(SteeringAct::raise_downtime, {});
-        raised.downtime = std::min(most, std::max(half_way, needed));
-        raised.reason = fmt::format("{}; the downtime limit goes from {} to {}, the policy allows {}", stall(),
-                                    to_string(limit()), to_string(raised.downtime), to_string(most));
+        raised.downtime = std::min(most, std::max(needed + needed / 4, limit() + least_raise));
+        raised.reason = fmt::format("{}; {} fit: the downtime limit goes from {} to {}, the policy allows {}", stall(),
+                                    trend_.least, to_string(limit()), to_string(raised.downtime), to_string(most));
         return raised;
     }
 
@@ -226,8 +231,8 @@ Steering steer(const Migration& row, const PushSample& sample, bool can_switch, 
 }
 
 Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost) {
-    return std::max(
-        {terms.max_downtime - std::max(switch_cost, Milliseconds{0}), terms.max_downtime / 3, Milliseconds{1}});
+    const Milliseconds small = std::clamp(switch_cost, Milliseconds{0}, terms.max_downtime / 3);
+    return std::max(terms.max_downtime - small, Milliseconds{1});
 }
 
 EndForecast forecast_end(const Migration& row, const PushSample& sample) {

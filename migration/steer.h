@@ -6,13 +6,14 @@
 //
 // A round makes progress if it leaves at least a tenth less than the best one before it. A migration whose last
 // `window` rounds made none is stalled. A stalled one, or one that can't be done in the time it has, is, in this order:
-//   given more downtime, in steps up to the terms, where the limit in force is below and that would be enough;
+//   given more downtime within the terms, where the limit in force is below and that is enough for what a round left,
+//     in one step;
 //   switched to post-copy, where that is allowed and was prepared, at the end of a round: that is where what is left to
 //     pull is least (within a round, pages already sent are dirtied again, unseen); under a load that comes and goes it
 //     waits, a few rounds at most, for one that leaves hardly more than the best one did;
 //   left to auto-converge, as long as that has steps left below the terms' limit (libvirt 9.0 has no parameter for it,
-//   so
-//     QEMU's throttle is watched: above the limit, the migration is switched or aborted);
+//     so QEMU's throttle is watched: above the limit, the migration is switched or aborted; a last step of one or two
+//     per cent that passes it is QEMU's rounding);
 //   aborted, with the reason, after `patience` rounds without progress: the VM stays where it is.
 // One that can't end in its time by any of these is aborted at once.
 // QEMU's own downtime limit is never left at its default: see first_downtime_limit().
@@ -66,8 +67,9 @@ struct SteerLimits {
                              const SteerLimits& limits = {});
 
 /// QEMU stops the guest once what is left fits its limit at the bandwidth it sees; device state and the start of the
-/// target come on top. So the limit that is set at the start is the terms' downtime less that fixed part, and at least
-/// a third of it.
+/// target come on top. So the limit that is set at the start is the terms' downtime less that fixed part, and never
+/// below two thirds of it: a low start costs rounds, and a large "fixed part" is mostly a last dirty set. The forecast
+/// (forecast.h) and the machine take the same.
 [[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost);
 
 /// When the running phase will have moved everything, as far as the rounds and the latest figures tell.

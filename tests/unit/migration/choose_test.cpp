@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "migration/machine.h"
 #include "tests/unit/migration/forecast_support.h"
 
 namespace ballast::migration {
@@ -14,6 +15,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 Choice chosen(const ForecastInput& input, ModeChoice requested = ModeChoice::auto_) {
     const auto choice = choice_of(decide(input, requested));
@@ -68,6 +70,40 @@ TEST(Choice, WithPostCopyForbiddenThrottlesAtOnceAndIsHalfAsLongAgainFasterThanT
         EXPECT_LE(choice.knobs.throttle_initial, input.terms.max_throttle);
         EXPECT_LT(forecast_mode(input, MigrationMode::pre_copy).total.likely * 3 / 2, theirs) << bandwidth;
     }
+}
+
+TEST(Choice, SparesAGuestALongPullWhereARoundOfPreCopyCostsLittle) {
+    const ForecastInput slow = an_input(50, a_curve(100, 40, WriteOrder::random));  // 5 s of pull
+    const Forecast forecast = decide(slow, ModeChoice::auto_);
+    ASSERT_TRUE(forecast.choice);
+    EXPECT_EQ(forecast.choice->mode, MigrationMode::hybrid);
+    EXPECT_LE(model::seconds_of(of_mode(forecast, MigrationMode::hybrid).total.likely),
+              1.3 * model::seconds_of(of_mode(forecast, MigrationMode::post_copy).total.likely));
+    EXPECT_THAT(of_mode(forecast, MigrationMode::post_copy).reason, HasSubstr("behind the stream"));
+
+    EXPECT_EQ(chosen(an_input(50, a_curve(400, 200, WriteOrder::random))).mode, MigrationMode::post_copy);
+    const Forecast quick = decide(an_input(200, a_curve(800, 100, WriteOrder::random)), ModeChoice::auto_);
+    EXPECT_THAT(of_mode(quick, MigrationMode::post_copy).reason, Not(HasSubstr("behind the stream")));
+}
+
+TEST(Choice, RefusesAtOnceWhereNoAllowedThrottleReachesTheWritingAndSaysWhatWould) {
+    ForecastInput input = hot_guest(20);
+    input.terms.post_copy = false;
+    EXPECT_EQ(chosen(input).mode, MigrationMode::pre_copy);
+    input.vcpu_use = 0.2;  // 90 % leave it half of what it uses: 39 MiB/s
+    const std::string text = refused(input);
+    EXPECT_THAT(text, HasSubstr("even with 90 % of the guest's CPU time taken (it uses 20 % of it"));
+    EXPECT_THAT(text, HasSubstr("it needs 9"));
+    EXPECT_THAT(text, HasSubstr("policy.max_throttle"));
+    input.terms.max_throttle = 99;
+    const Choice choice = chosen(input);
+    EXPECT_EQ(choice.mode, MigrationMode::pre_copy);
+    EXPECT_GT(choice.knobs.throttle_initial, 90);
+    input.past.total = {.samples = 9, .factor = 0.6, .spread = 0.1};
+    input.terms.max_throttle = 90;
+    EXPECT_THAT(refused(input), HasSubstr("does not end"));
+    input.terms.post_copy = true;
+    EXPECT_NE(chosen(input).mode, MigrationMode::pre_copy);
 }
 
 TEST(Choice, NeverUsesPostCopyWithoutLeave) {
@@ -148,7 +184,8 @@ TEST(Choice, IsNeverMoreThanATenthSlowerThanTheBestMode) {
                 const ModeForecast& one = of_mode(forecast, forecast.choice->mode);
                 for (const ModeForecast& other : forecast.modes) {
                     if (!other.feasible) continue;
-                    const auto slack = std::max(other.total.likely / 10, Milliseconds(200));
+                    const bool spares = one.mode == MigrationMode::hybrid && pulls_slowly(forecast.input);
+                    const auto slack = std::max(other.total.likely / (spares ? 2 : 10), Milliseconds(200));
                     EXPECT_LE(one.total.likely, other.total.likely + slack + Milliseconds(1));
                 }
             }
@@ -157,9 +194,22 @@ TEST(Choice, IsNeverMoreThanATenthSlowerThanTheBestMode) {
 TEST(Choice, GivesQemuTheDowntimeLimitLessWhatQemuDoesNotCount) {
     ForecastInput input = an_input(100, a_curve(1, 1));
     input.past.switch_over = {.low = Milliseconds(10), .likely = Milliseconds(20), .high = Milliseconds(40)};
-    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(260));
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(280));
     input.terms.max_downtime = Milliseconds(50);
-    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(25));
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(34));
+}
+
+TEST(Choice, StartsWithTheDowntimeLimitThatTheMachineGivesQemu) {
+    ForecastInput input = an_input(100, a_curve(1, 1));
+    for (const int cost : {0, 20, 90, 195, 400}) {
+        input.past.switch_over.likely = Milliseconds(cost);
+        input.past.switch_over.high = Milliseconds(2 * cost);
+        Migration row;
+        row.terms = input.terms;
+        const Limits limits{.switch_cost = input.past.switch_over.likely};
+        EXPECT_EQ(chosen(input).downtime_limit, downtime_limit_of(row, MigrationMemo{}, limits));
+        EXPECT_GE(chosen(input).downtime_limit, input.terms.max_downtime * 2 / 3);
+    }
 }
 
 TEST(Choice, PassesTheCapsOfThePolicyOn) {
@@ -172,6 +222,22 @@ TEST(Choice, PassesTheCapsOfThePolicyOn) {
 
 TEST(Choice, HasNothingToSayAboutAnOfflineMove) {
     EXPECT_THAT(refused(an_input(100, a_curve(1, 1)), ModeChoice::offline), HasSubstr("offline"));
+}
+
+TEST(Throttle, TakesFirstWhatTheGuestLeavesIdle) {
+    const model::Load busy{.fast = {.rate = 100, .size = 1e9}, .slow = {}};
+    model::Load quiet = busy;
+    quiet.vcpu_use = 0.1;
+    EXPECT_DOUBLE_EQ(model::throttled(busy, 0.5).fast.rate, 50);
+    EXPECT_DOUBLE_EQ(model::throttled(quiet, 0.5).fast.rate, 100);
+    EXPECT_DOUBLE_EQ(model::throttled(quiet, 0.9).fast.rate, 100);
+    EXPECT_NEAR(model::throttled(quiet, 0.95).fast.rate, 50, 1e-9);
+
+    ForecastInput input = an_input(65, a_curve(130, 200));
+    input.vcpu_use = 0.4;
+    const auto percent = needed_throttle(input);
+    ASSERT_TRUE(percent);
+    EXPECT_NEAR(*percent, 100 - 100 * 0.4 * 65 / 1.15 / 130, 4);
 }
 
 TEST(Throttle, IsWhatBringsTheWritingBelowTheLink) {

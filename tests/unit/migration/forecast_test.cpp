@@ -204,6 +204,30 @@ TEST(Forecast, ThrottlesAtOnceAsFarAsItMustAndNotBeyondTheLimit) {
     EXPECT_THAT(forbidden.reason, HasSubstr("does not end"));
 }
 
+TEST(Forecast, GivesQemuThrottleStepsThatLandOnTheLimit) {
+    for (const int limit : {1, 2, 3, 10, 50, 77, 89, 90, 91, 98})
+        for (const double rate : {25.0, 40.0, 78.0, 200.0, 1000.0}) {
+            ForecastInput input = an_input(20, a_curve(rate, 96, WriteOrder::random));
+            input.terms.max_throttle = limit;
+            const MigrationKnobs knobs = forecast_mode(input, MigrationMode::pre_copy).knobs;
+            if (!knobs.auto_converge) continue;
+            ASSERT_GE(knobs.throttle_increment, 1);
+            ASSERT_GE(knobs.throttle_initial, 1);
+            EXPECT_LE(knobs.throttle_initial, limit);
+            EXPECT_LE(knobs.throttle_increment, 5);
+            EXPECT_EQ((limit - knobs.throttle_initial) % knobs.throttle_increment, 0) << limit << " " << rate;
+            if (limit > 2) EXPECT_GE(limit - knobs.throttle_initial, 2) << limit << " " << rate;
+        }
+}
+
+TEST(Forecast, TakesWhatIsNeededAtOnceWhereTheLimitIsQemusOwn) {
+    ForecastInput input = an_input(20, a_curve(1000, 120, WriteOrder::random));
+    input.terms.max_throttle = 99;
+    EXPECT_GE(forecast_mode(input, MigrationMode::pre_copy).knobs.throttle_initial, 98);
+    input.terms.max_throttle = 90;
+    EXPECT_EQ(forecast_mode(input, MigrationMode::pre_copy).knobs.throttle_initial, 88);
+}
+
 TEST(Forecast, NamesWhatRulesAModeOut) {
     ForecastInput input = an_input(100, a_curve(1, 1));
     EXPECT_THAT(forecast_mode(input, MigrationMode::stop_and_copy).reason, HasSubstr("exceeds max_downtime (300 ms)"));

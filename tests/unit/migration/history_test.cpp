@@ -156,6 +156,58 @@ TEST(History, LearnsTheFixedCosts) {
     EXPECT_LE(history.setup.likely, history.setup.high);
 }
 
+/// 200 MiB at 50 MiB/s in two rounds, the first of which left `left_mib`.
+Migration in_rounds(int number, double left_mib, Milliseconds downtime) {
+    Migration row = a_past(number, 50);
+    const Bytes first = mebibytes(180);
+    row.rounds = {{.round = 1,
+                   .at = *row.setup + Milliseconds(3600),
+                   .sent = first,
+                   .remaining = model::bytes_of(left_mib * 1024 * 1024),
+                   .throughput = mebibytes_per_second(50)}};
+    row.downtime = downtime;
+    return row;
+}
+
+std::vector<Migration> five_times(double left_mib, Milliseconds downtime) {
+    std::vector<Migration> rows;
+    for (int i = 0; i < 5; ++i) rows.push_back(in_rounds(i, left_mib, downtime));
+    return rows;
+}
+
+double switch_over_ms(const std::vector<Migration>& rows) {
+    return 1000 * model::seconds_of(PairHistories(with(rows)).of(h1, h2).switch_over.likely);
+}
+
+TEST(History, TakesTheLastDirtySetOutOfTheSwitchOver) {
+    EXPECT_NEAR(switch_over_ms(five_times(8, Milliseconds(200))), 37, 8);  // 160 ms of it are 8 MiB
+    EXPECT_NEAR(switch_over_ms(five_times(12, Milliseconds(200))), 3, 4);  // 240 ms: nothing is left
+    EXPECT_LE(switch_over_ms(five_times(2, Milliseconds(200))), 100);      // may hold more than the round before left
+}
+
+TEST(History, BelievesALongSwitchOverWhereHardlyAnythingWasLeft) {
+    EXPECT_NEAR(switch_over_ms(five_times(0.5, Milliseconds(200))), 190, 8);
+    std::vector<Migration> rows = five_times(8, Milliseconds(200));
+    rows.push_back(in_rounds(9, 0.1, Milliseconds(400)));
+    EXPECT_LE(switch_over_ms(rows), 60);
+}
+
+TEST(History, LearnsTheHandOverFromMovesThatEndedByThemselvesNotFromForecastsThatWereOff) {
+    std::vector<Migration> rows = five_times(1, Milliseconds(30));
+    for (Migration& row : rows) {
+        row.finished = *row.finished + Milliseconds(900);  // 0.8 s start-up, 4 s of bytes
+        Forecast forecast = decide(an_input(50, a_curve(1, 1)), ModeChoice::pre_copy);
+        for (ModeForecast& mode : forecast.modes) mode.total.likely = Milliseconds(2000);
+        row.forecast = JsonText{to_json_text(forecast)};
+    }
+    const auto finish = [](const std::vector<Migration>& all) {
+        return model::seconds_of(PairHistories(with(all)).of(h1, h2).finish.likely);
+    };
+    EXPECT_NEAR(finish(rows), 0.9, 0.03);
+    for (Migration& row : rows) row.throttle = 50;
+    EXPECT_NEAR(finish(rows), 0.2, 0.01);  // what is assumed
+}
+
 TEST(History, PullsAForecastThatIsAlwaysTooShortTowardsTheOutcome) {
     std::vector<Migration> rows;
     for (int i = 0; i < 12; ++i) {

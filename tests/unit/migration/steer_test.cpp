@@ -91,22 +91,34 @@ TEST(Steer, NeverSwitchesWithoutLeaveOrPreparation) {
     EXPECT_EQ(unprepared.act(), SteeringAct::none);
 }
 
-TEST(Steer, RaisesTheDowntimeInStepsUpToThePolicy) {
-    Push push({96, 95});
+TEST(Steer, RaisesTheDowntimeInOneStepToWhatARoundLeftAndNeverBeyondThePolicy) {
+    Push push({23, 22});  // 220 ms of the link
     push.limits.switch_cost = Milliseconds{150};
-    EXPECT_EQ(push.steer().downtime, Milliseconds{225});
-    EXPECT_THAT(push.steer().reason, HasSubstr("from 150 ms to 225 ms"));
-    push.sample.downtime_limit = Milliseconds{225};
-    EXPECT_EQ(push.steer().downtime, Milliseconds{262});
+    EXPECT_EQ(push.steer().downtime, Milliseconds{275});
+    EXPECT_THAT(push.steer().reason, HasSubstr("from 200 ms to 275 ms"));
+    push.sample.downtime_limit = Milliseconds{275};
+    EXPECT_EQ(push.steer().downtime, Milliseconds{285});  // a little more, where that alone was not it
     push.sample.downtime_limit = Milliseconds{300};
     EXPECT_EQ(push.act(), SteeringAct::none);
+}
+
+TEST(Steer, RaisesNoDowntimeWhereAllThatThePolicyAllowsIsNotEnough) {
+    Push push({140, 140, 141, 139});  // 1.4 s of the link
+    push.limits.switch_cost = Milliseconds{150};
+    EXPECT_EQ(push.act(), SteeringAct::none);
+    Push nearly({40, 31, 31});
+    nearly.limits.switch_cost = Milliseconds{150};
+    EXPECT_EQ(nearly.act(), SteeringAct::none);
+    Push now_and_then({31, 29, 60});  // too little less than 31 to be progress, and enough all the same
+    now_and_then.limits.switch_cost = Milliseconds{150};
+    EXPECT_EQ(now_and_then.act(), SteeringAct::raise_downtime);
 }
 
 TEST(Steer, RaisesTheDowntimeBeforeItSwitchesWhereThatIsEnough) {
     Push push({28, 27});  // 280 ms of the link
     push.allow_post_copy().limits.switch_cost = Milliseconds{100};
     EXPECT_EQ(push.act(), SteeringAct::raise_downtime);
-    EXPECT_EQ(push.steer().downtime, Milliseconds{280});
+    EXPECT_EQ(push.steer().downtime, Milliseconds{300});
     Push larger({96, 95});
     larger.allow_post_copy().limits.switch_cost = Milliseconds{100};
     EXPECT_EQ(larger.act(), SteeringAct::switch_to_post_copy);
@@ -130,6 +142,19 @@ TEST(Steer, LeavesAutoConvergeItsStepsButNotBeyondThePolicy) {
     EXPECT_EQ(steering.act, SteeringAct::abort);
     EXPECT_THAT(steering.reason, HasSubstr("60 % of the guest's CPU time, the policy allows 50 %"));
     EXPECT_EQ(push.allow_post_copy().in_mid_round().act(), SteeringAct::switch_to_post_copy);
+}
+
+TEST(Steer, TakesALastFineStepAboveTheThrottlesLimitForRounding) {
+    Push push({96, 96, 96});
+    push.row.terms.max_throttle = 90;
+    push.row.knobs.throttle_increment = 1;
+    EXPECT_EQ(push.throttled(91).act(), SteeringAct::none);
+    EXPECT_EQ(push.throttled(92).act(), SteeringAct::abort);
+    push.row.knobs.throttle_increment = 10;
+    EXPECT_EQ(push.throttled(92).act(), SteeringAct::none);
+    EXPECT_EQ(push.throttled(93).act(), SteeringAct::abort);
+    push.row.terms.max_throttle = 0;
+    EXPECT_EQ(push.throttled(1).act(), SteeringAct::abort);
 }
 
 TEST(Steer, SwitchesWhatConvergesTooLate) {
@@ -175,7 +200,7 @@ TEST(Steer, SetsTheFirstDowntimeLimitBelowThePolicyByWhatTheSwitchCosts) {
     terms.max_downtime = Milliseconds{300};
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{0}), Milliseconds{300});
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}), Milliseconds{220});
-    EXPECT_EQ(first_downtime_limit(terms, Milliseconds{290}), Milliseconds{100});
+    EXPECT_EQ(first_downtime_limit(terms, Milliseconds{290}), Milliseconds{200});
     terms.max_downtime = Milliseconds{1};
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}), Milliseconds{1});
 }
