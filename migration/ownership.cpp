@@ -129,9 +129,13 @@ Verdict judge_pull(const Case& c) {
                             "the target runs in post-copy, and a copy runs on the source as well");
     if (c.source == Source::silent)
         return verdict(Owner::target, OwnershipAct::ask_again, "in post-copy, the source can't be asked");
-    if (c.target == Target::broken || c.post_copy_failed || !c.job_active)
+    if (c.target == Target::broken)
         return once_settled(c, Owner::target, OwnershipAct::post_copy_recover,
                             "post-copy is interrupted, both copies hold a part of the memory");
+    // A resume that meets a target which has not noticed the break yet is refused at best, and can hang libvirtd 9.0.
+    if (c.post_copy_failed || !c.job_active)
+        return verdict(Owner::target, OwnershipAct::ask_again,
+                       "post-copy is interrupted, the target has not noticed it yet");
     return verdict(Owner::target, OwnershipAct::wait, "post-copy: the target runs and pulls");
 }
 

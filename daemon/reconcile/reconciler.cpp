@@ -370,6 +370,7 @@ asio::awaitable<void> Reconciler::prove(VmId vm, std::set<HostId> hosts) {
             last.insert_or_assign(host, *std::move(reading));
         }
         std::vector<Reading> readings;
+        readings.reserve(last.size());
         for (auto& [host, reading] : last) readings.push_back(std::move(reading));
         Cause cause;
         cause.proven = asked && all_active && order.size() > 2;

@@ -137,6 +137,7 @@ Task<> Move::call_migrate(bool resume_post_copy) {
     const auto migration = row();
     const std::string& address = target->settings.migration_address;
     calling_ = true;
+    resuming_ = resume_post_copy;
     boost::asio::co_spawn(run_->services().executor,
                           call({.vm = vm_,
                                 .peer_uri = peer_uri_of(*target),

@@ -84,7 +84,8 @@ class Move : public std::enable_shared_from_this<Move> {
     std::shared_ptr<drivers::HostDriver> source_;
     std::shared_ptr<drivers::HostDriver> target_;
     std::deque<migration::MigrationEvent> events_;
-    bool calling_ = false;  ///< our migrate call has not returned
+    bool calling_ = false;   ///< our migrate call has not returned
+    bool resuming_ = false;  ///< it is one that resumes a broken post-copy
     bool watching_ = false;
     bool cancel_noticed_ = false;
     std::optional<Error> call_error_;

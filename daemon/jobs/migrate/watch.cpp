@@ -56,6 +56,7 @@ boost::asio::awaitable<void> Move::call(drivers::MigrationRequest request) {
     const auto self = shared_from_this();
     const Result<void> outcome = co_await source_->migration().migrate(std::move(request));
     calling_ = false;
+    resuming_ = false;
     call_returned_ = run_->services().clock->now();
     if (!outcome) call_error_ = outcome.error();
     post(MigrationEventKind::call_returned, outcome ? "the call returned" : outcome.error().chain());
@@ -148,6 +149,8 @@ Task<> Move::watch_once() {
     const MigrationEventKind kind = event_of(progress.status);
     if (kind == MigrationEventKind::job_lost && calling_)
         co_return Result<void>{};  // not begun yet, or its end is on the way
+    if (kind == MigrationEventKind::post_copy_failed && resuming_)
+        co_return Result<void>{};  // as it was before the resume; if that fails, its call returns
     if (kind == MigrationEventKind::job_active || kind == MigrationEventKind::switched) report(progress);
     if (kind == MigrationEventKind::job_active)
         look_at_push(progress);

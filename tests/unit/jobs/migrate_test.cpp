@@ -135,7 +135,7 @@ TEST_F(Moving, RefusesADeadlineThatHasPassedAndPostCopyThatThePolicyForbids) {
 }
 
 TEST_F(Moving, OneAtATimeOnALinkAndTheUrgentOneFirst) {
-    cluster.world->set_link("h1", "h2", slow_link);
+    cluster.world->set_link("h1", "h2", BytesPerSecond(3 * 1'048'576));  // all four are queued while the first moves
     for (const std::string name : {"a", "b", "c", "d"}) make(name);
     std::vector<JobId> jobs;
     for (const std::string name : {"a", "b", "c"}) {
@@ -156,10 +156,9 @@ TEST_F(Moving, OneAtATimeOnALinkAndTheUrgentOneFirst) {
     });
     ASSERT_TRUE(ended);
     EXPECT_EQ(most, 1);
-    const auto claimed_before = [&](const JobId& first, const JobId& second) {
-        return row(first)->started < row(second)->started;
-    };
-    EXPECT_TRUE(claimed_before(urgent->id, jobs[1]) && claimed_before(urgent->id, jobs[2]));
+    const auto before_the_urgent_one =
+        std::ranges::count_if(jobs, [&](const JobId& id) { return row(id)->started < row(urgent->id)->started; });
+    EXPECT_LE(before_the_urgent_one, 1) << "only the one that came to a free link";
 }
 
 TEST_F(Moving, TakesUpAPullAfterTheDaemonDied) {
