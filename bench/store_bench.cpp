@@ -1,7 +1,7 @@
 // How many durable changes the store acknowledges per second, from one writer and from 32, beside bare SQLite doing its
 // own inserts on the same disk in the same run (tools/sqlite_rate.c, compiled here when it is there).
-// store_bench [--quick] [--check] [--peer SOURCE] [single|concurrent]: JSON lines (ARCHITECTURE.md 6). No case has a target
-// of its own, so --check only fails when a case could not be measured.
+// store_bench [--quick] [--check] [--peer SOURCE] [single|concurrent]: JSON lines (ARCHITECTURE.md 6). No case has a
+// target of its own, so --check only fails when a case could not be measured.
 #include <algorithm>
 #include <array>
 #include <chrono>

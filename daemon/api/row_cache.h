@@ -1,6 +1,6 @@
 #pragma once
-// Each row renders its JSON once per revision; GET, lists and events share the text (ARCHITECTURE.md 2: a DOM per GET halves
-// the throughput). Keyed by the row's identity: a snapshot never changes a row, it replaces it. Thread-safe (the
+// Each row renders its JSON once per revision; GET, lists and events share the text (ARCHITECTURE.md 2: a DOM per GET
+// halves the throughput). Keyed by the row's identity: a snapshot never changes a row, it replaces it. Thread-safe (the
 // writer thread renders answers, too).
 
 #include <functional>

@@ -32,15 +32,15 @@ struct Limits {
     int connections = 1024;
     int connections_per_peer = 256;
     int event_streams = 256;
-    Milliseconds header_timeout{10'000};    ///< handshake included; for the whole header
-    Milliseconds body_timeout{30'000};      ///< for the whole body; of an upload: for each further piece
-    Milliseconds request_timeout{60'000};   ///< for the handler
-    Milliseconds idle_timeout{75'000};      ///< between two requests of one connection
-    Milliseconds write_timeout{30'000};     ///< for each piece of an answer of 256 KiB
-    Milliseconds heartbeat{15'000};         ///< comments on event streams
-    std::size_t stream_backlog = 8'192;     ///< events that a slow consumer may be behind
-    std::size_t parse_on_loop = 65'536;     ///< larger bodies are parsed and hashed on the pool
-    int auth_failures_per_minute = 10;      ///< per peer; more are answered 429
+    Milliseconds header_timeout{10'000};   ///< handshake included; for the whole header
+    Milliseconds body_timeout{30'000};     ///< for the whole body; of an upload: for each further piece
+    Milliseconds request_timeout{60'000};  ///< for the handler
+    Milliseconds idle_timeout{75'000};     ///< between two requests of one connection
+    Milliseconds write_timeout{30'000};    ///< for each piece of an answer of 256 KiB
+    Milliseconds heartbeat{15'000};        ///< comments on event streams
+    std::size_t stream_backlog = 8'192;    ///< events that a slow consumer may be behind
+    std::size_t parse_on_loop = 65'536;    ///< larger bodies are parsed and hashed on the pool
+    int auth_failures_per_minute = 10;     ///< per peer; more are answered 429
 };
 
 struct Services {

@@ -1,5 +1,6 @@
 #pragma once
-// The transports with their socket types. Included by server.cpp, transport.cpp and websocket.cpp alone (ARCHITECTURE.md 2).
+// The transports with their socket types. Included by server.cpp, transport.cpp and websocket.cpp alone
+// (ARCHITECTURE.md 2).
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

@@ -15,6 +15,7 @@ namespace ballast::jobs {
 namespace {
 
 constexpr int pauses_for_hosts = 30;
+constexpr Milliseconds least_wait_for_hosts{2'000};
 
 JobError describe(const Error& error) {
     JobError described{.code = std::string(name_of(error.code())), .message = error.message(), .causes = {}};
@@ -124,7 +125,8 @@ void Engine::start() {
         services_.store->subscribe(services_.executor, [weak = weak_from_this()](const std::vector<Event>& events) {
             if (const auto self = weak.lock()) self->on_commit(events);
         });
-    hosts_awaited_until_ = std::chrono::steady_clock::now() + pauses_for_hosts * services_.settings.retry_pause;
+    hosts_awaited_until_ = std::chrono::steady_clock::now() +
+                           std::max(least_wait_for_hosts, pauses_for_hosts * services_.settings.retry_pause);
     services_.store->snapshot()->jobs.for_each([&](const Job& job) {
         if (!is_finished(job.state)) inherited_.insert(job.id);
     });

@@ -20,7 +20,8 @@ struct Settings {
     int concurrent_jobs = 32;     ///< in the whole cluster
     int outgoing_migrations = 2;  ///< per host; hard cap 8 (ARCHITECTURE.md 2)
     int incoming_migrations = 2;
-    int migrations_per_link = 1;  ///< in and out of one host: one after the other ends sooner on average than side by side
+    int migrations_per_link =
+        1;  ///< in and out of one host: one after the other ends sooner on average than side by side
     int migrations_in_cluster = 64;
     std::chrono::minutes evidence_age{60};  ///< how old the proof of a shared pool may be (SAFETY.md 9)
     Milliseconds retry_pause{500};          ///< before asking a host again whose answer was lost

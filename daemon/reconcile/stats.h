@@ -1,7 +1,7 @@
 #pragma once
 // The last statistics of every host and VM: published per sweep as an immutable value, in memory only, never through
-// the store's writer (ARCHITECTURE.md 2, SAFETY.md 14). A publish copies the list of hosts, not their VMs. StatsBoard is
-// thread-safe; StatsTable and HostSample never change once published.
+// the store's writer (ARCHITECTURE.md 2, SAFETY.md 14). A publish copies the list of hosts, not their VMs. StatsBoard
+// is thread-safe; StatsTable and HostSample never change once published.
 
 #include <chrono>
 #include <map>

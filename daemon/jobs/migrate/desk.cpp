@@ -50,6 +50,15 @@ Bytes MigrationDesk::memory_in_use(const Vm& vm) const {
     return std::min(std::max(touched, used), stats.balloon);
 }
 
+/// Share of its vCPUs' time that the guest took since the sweep before, 0 to 1; 0: not known. A throttle takes idle
+/// time first.
+double MigrationDesk::vcpu_use(const Vm& vm) const {
+    const auto table = stats_ ? stats_() : nullptr;
+    const auto* sample = table && vm.host ? table->find(*vm.host, vm.id) : nullptr;
+    if (sample == nullptr || !sample->cpus_used || sample->stats.vcpus < 1) return 0;
+    return std::clamp(*sample->cpus_used / sample->stats.vcpus, 0.01, 1.0);
+}
+
 Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& to, const ForecastAsk& ask) {
     const bool runs = vm.state == VmState::running || vm.state == VmState::paused || vm.state == VmState::migrating;
     if (!vm.host || !runs)
@@ -63,6 +72,7 @@ Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& 
     const migration::PairHistories histories(*snapshot);
     auto input = migration::input_for(*snapshot, histories, vm, to, memory_in_use(vm), clock_->now(), ask.self);
     input.curve = curves_->find(vm.id);
+    input.vcpu_use = vcpu_use(vm);
     input.terms = ask.terms;
     input.knobs = ask.knobs;
     return migration::decide(input, ask.requested);

@@ -49,6 +49,7 @@ class MigrationDesk : public std::enable_shared_from_this<MigrationDesk> {
 
   private:
     [[nodiscard]] Bytes memory_in_use(const Vm& vm) const;
+    [[nodiscard]] double vcpu_use(const Vm& vm) const;
     void on_commit(const std::vector<Event>& events);
 
     std::shared_ptr<store::Store> store_;

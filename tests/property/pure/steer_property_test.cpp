@@ -12,7 +12,8 @@ namespace ballast::migration {
 namespace {
 
 const Timestamp noon = Timestamp(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)) + std::chrono::hours(12);
-constexpr int round_limit = 100;
+/// A push that shrinks by a little more than a tenth in each `patience` of rounds converges, and may take this many.
+constexpr int round_limit = 5'000;
 
 /// One guest on one link under one policy; memory in MiB, rates in MiB/s.
 struct Case {

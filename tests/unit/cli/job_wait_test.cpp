@@ -110,7 +110,8 @@ TEST(JobWait, AMigrationEndsWithWhatWasMeasured) {
     const Ran ran =
         ballast(script, {"vm", "migrate", "web1", "--to", "h2", "--mode", "pre-copy", "--bandwidth", "100M"});
     EXPECT_EQ(ran.exit, 0) << ran.err;
-    EXPECT_EQ(script.requests.front().body, R"({"to":"h2","mode":"pre_copy","policy":{"bandwidth_bytes_per_second":104857600}})");
+    EXPECT_EQ(script.requests.front().body,
+              R"({"to":"h2","mode":"pre_copy","policy":{"bandwidth_bytes_per_second":104857600}})");
     EXPECT_EQ(ran.err, " 40 %  push, round 2, 100 MiB sent, 50 MiB left, 100 MiB/s\n");
     EXPECT_EQ(ran.out, "web1 moved from h1 to h2 in 1.6 s, downtime 88 ms, 237 MiB sent, 2 rounds\n");
 }

@@ -32,6 +32,7 @@ std::string text_of(const virTypedParameter& param) {
 }
 
 std::map<std::string, std::string> params_of(const MigrationRequest& request) {
+    EXPECT_EQ(virInitialize(), 0) << "libvirt's calls keep their last error per thread, which wants a start";
     TypedParams params;
     fill(params, request);
     std::map<std::string, std::string> all;
