@@ -186,7 +186,7 @@ std::string take_frames(Client& client) {
 }
 
 bool still_allowed(const Client& client) {
-    const Token* token = client.context->store->snapshot()->tokens.find(client.identity.token);
+    const auto token = client.context->store->snapshot()->tokens.find_ptr(client.identity.token);
     return token != nullptr && is_active(*token, client.context->clock->now());
 }
 

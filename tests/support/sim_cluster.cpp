@@ -143,10 +143,10 @@ Result<Job> SimCluster::queue(const std::string& kind, const std::string& name, 
 
 Result<Job> SimCluster::wait(const JobId& id) {
     const bool ended = until([&] {
-        const Job* job = snapshot()->jobs.find(id);
+        const auto job = snapshot()->jobs.find_ptr(id);
         return job != nullptr && is_finished(job->state);
     });
-    const Job* job = snapshot()->jobs.find(id);
+    const auto job = snapshot()->jobs.find_ptr(id);
     if (!ended || job == nullptr)
         return fail(Code::deadline_exceeded, "job {} did not end; its last step: {}", id,
                     job != nullptr && !job->steps.empty() ? job->steps.back().name : "none");

@@ -56,7 +56,7 @@ Task<migration::Verdict> Move::assess() {
     const bool settled = source == first_source && second_target == first_target && !calling_;
     migration::TargetSays target;
     static_cast<migration::SideSays&>(target) = second_target;
-    const Vm* vm = run_->snapshot()->vms.find(vm_);
+    const auto vm = run_->snapshot()->vms.find_ptr(vm_);
     const std::uint64_t epoch = vm != nullptr ? vm->epoch : 0;
     co_return migration::judge(source, target, migration::journal_of(memo(), epoch, settled));
 }

@@ -49,7 +49,7 @@ class Evacuation : public ::testing::Test {
     /// The jobs that the evacuation queued.
     [[nodiscard]] std::vector<JobId> children(const JobId& id) const {
         std::vector<JobId> out;
-        const Job* job = cluster.snapshot()->jobs.find(id);
+        const auto job = cluster.snapshot()->jobs.find_ptr(id);
         const auto memo = Json::parse(job->memo.text);
         if (memo.is_object())
             for (const auto& move : memo["moves"]) out.emplace_back(move["job"].get<std::string>());
