@@ -64,6 +64,7 @@ class Crash(unittest.TestCase):
     def crash_at(self, point: str, path: str, body: Any) -> dict[str, Any]:
         """The job as it ended after the crash."""
         cluster.daemon.restart(BALLAST_CRASH_AT=point)
+        cluster.revive_fallen()
         cluster.await_hosts()
         key = str(uuid.uuid4())
         asked = self.post(path, body, key)
@@ -89,6 +90,7 @@ class Crash(unittest.TestCase):
     def recover(self, path: str, body: Any, key: str, asked: str) -> dict[str, Any]:
         """Starts the daemon again and waits for the end of the job that was under way."""
         cluster.daemon.start()
+        cluster.revive_fallen()
         again = self.post(path, body, key)  # the same key names the same job, also across a crash
         if asked:
             self.assertEqual(asked, again, "the Idempotency-Key gave a second job")

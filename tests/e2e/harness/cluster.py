@@ -70,6 +70,14 @@ class Cluster:
         for name in names or tuple(self.lab.hosts):
             wait_for(lambda: self.api.host(name)["state"] == state, seconds, f"{name} is {state}")
 
+    def revive_fallen(self) -> None:
+        """Starts a libvirtd that died by itself, as systemd would: 9.0 can fall over a client that is killed while it registers for events
+        (SIGSEGV after "could not find event callback for deletion", seen once)."""
+        for host in self.lab.refresh()["hosts"]:
+            if host["state"] == "down":
+                say(f"libvirtd of {host['name']} died by itself; it is started again")
+                self.lab("revive", host["name"])
+
     def await_pairs(self) -> None:
         """Until the shared pool is proven shared between any two hosts: before that, nothing is placed away from its image."""
         pairs = len(self.lab.hosts) * (len(self.lab.hosts) - 1)
