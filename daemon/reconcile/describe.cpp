@@ -39,6 +39,11 @@ std::string_view kind_of_running(VmState from) {
     return "vm.started";
 }
 
+/// QEMU stands still while it starts: a look at that moment is of a start, not of somebody's pause.
+std::string_view kind_of_paused(VmState from) {
+    return from == VmState::stopped || from == VmState::crashed ? "vm.started" : "vm.paused";
+}
+
 /// The event that leads from one state to another.
 std::string_view kind_of(VmState from, VmState to) {
     switch (to) {
@@ -47,7 +52,7 @@ std::string_view kind_of(VmState from, VmState to) {
         case VmState::stopped:
             return "vm.stopped";
         case VmState::paused:
-            return "vm.paused";
+            return kind_of_paused(from);
         case VmState::crashed:
             return "vm.crashed";
         case VmState::migrating:

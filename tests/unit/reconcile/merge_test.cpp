@@ -66,6 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Transition{VmState::stopped, DomainState::running, VmState::running, "vm.started"},
                       Transition{VmState::running, DomainState::shut_off, VmState::stopped, "vm.stopped"},
                       Transition{VmState::running, DomainState::paused, VmState::paused, "vm.paused"},
+                      Transition{VmState::stopped, DomainState::paused, VmState::paused, "vm.started"},
                       Transition{VmState::paused, DomainState::running, VmState::running, "vm.resumed"},
                       Transition{VmState::running, DomainState::crashed, VmState::crashed, "vm.crashed"},
                       Transition{VmState::running, DomainState::suspended, VmState::paused, "vm.paused"},
