@@ -159,12 +159,15 @@ class ThreeHosts(unittest.TestCase):
         client = (f"import socket; c = socket.create_connection(('h2', 5001)); c.sendall(bytes({megabytes} << 20))")
         with subprocess.Popen([LAB, "--name", self.lab.name, "exec", "h2", "--", "python3", "-c", server],
                               stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            self.assertEqual(process.stdout.readline(), "up\n")
-            started = time.monotonic()
-            self.lab("exec", "h1", "--", "python3", "-c", client)
-            self.assertEqual(process.stdout.readline(), "done\n")
-            return time.monotonic() - started
+            try:
+                assert process.stdout is not None
+                self.assertEqual(process.stdout.readline(), "up\n")
+                started = time.monotonic()
+                self.lab("exec", "h1", "--", "python3", "-c", client)
+                self.assertEqual(process.stdout.readline(), "done\n")
+                return time.monotonic() - started
+            finally:
+                process.kill()  # a client that failed must not leave the test waiting for its server
 
     def test_a_slow_wire_carries_what_it_was_told_to(self) -> None:
         self.lab("slow", "h2", "40mbit")  # 4 MiB at 5 MB/s: 0.8 s
