@@ -183,6 +183,7 @@ class ThreeHosts(unittest.TestCase):
             qemus = self.lab.status()["by_name"]["h1"]["qemu_pids"]
             self.assertEqual(len(qemus), 1)
             self.lab("crash", "h1", "--silent")
+            wait_until(lambda: self.lab.status()["by_name"]["h1"]["qemu_pids"] == [], 20, "its QEMUs are gone")
             crashed = self.lab.status()["by_name"]["h1"]
             self.assertEqual((crashed["state"], crashed["link"], crashed["qemu_pids"]), ("down", "dark", []))
             self.assertFalse(self.reaches("h1"))
