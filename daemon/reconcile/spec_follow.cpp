@@ -76,6 +76,7 @@ VmSpec follow_host(const VmSpec& ours, VmSpec on_host) {
     on_host.autostart = ours.autostart;
     on_host.moves = ours.moves;
     on_host.memory_policy = ours.memory_policy;
+    on_host.migration = ours.migration;
     for (auto& disk : on_host.disks) {
         const auto known = std::ranges::find(ours.disks, disk.path, &DiskSpec::path);
         if (disk.path.empty() || known == ours.disks.end()) continue;

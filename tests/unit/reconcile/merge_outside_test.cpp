@@ -121,6 +121,24 @@ TEST_F(Merge, ABrokenPostCopyWithoutAJobIsAnAlert) {
     EXPECT_TRUE(alert::has(vm, alert::broken_post_copy));
 }
 
+TEST_F(Merge, AnAdoptedVmFollowsItsHostAndKeepsWhatOnlyBallastKnows) {
+    Vm row = a_vm().on("h1").running().build();
+    row.created_by_ballast = false;
+    row.spec.labels["tier"] = "database";
+    row.spec.moves = MovePolicy::never;
+    row.spec.autostart = true;
+    row.spec.migration.post_copy = false;
+    row.spec.migration.max_downtime = Milliseconds(40);
+    auto view = a_view(DomainState::running);
+    view.spec.vcpus = 7;
+    const Vm vm = after(row, {defined("h1", view)});
+    EXPECT_EQ(vm.spec.vcpus, 7);
+    EXPECT_EQ(vm.spec.labels, row.spec.labels);
+    EXPECT_EQ(vm.spec.moves, MovePolicy::never);
+    EXPECT_TRUE(vm.spec.autostart);
+    EXPECT_EQ(vm.spec.migration, row.spec.migration) << "the leave for post-copy is the operator's alone";
+}
+
 TEST(SpecDifference, IsEmptyWhereTheSpecLeavesTheChoiceToBallast) {
     VmSpec spec;
     spec.nics.push_back({.network = "default", .bridge = {}, .mac = {}});
