@@ -259,17 +259,34 @@ class Preflight {
                           disk.read_only ? "eject it, or put it into a shared pool"
                                          : "define a pool for its folder on both hosts, then check the pair");
         if (const std::string why = unproven(*pool); !why.empty()) {
-            if (terms_.knobs.copy_disks != DiskCopy::none && !disk.read_only)
-                return check_copy(disk, name, label, *pool);
+            if (copies_disks() && !disk.read_only) return check_copy(disk, name, label, *pool);
             return refuse(name, fmt::format("disk {}: {}", label, why),
                           fmt::format("share the pool, then `ballast host check-pair {} {}`, or copy the disks along "
                                       "(copy_disks)",
                                       from_.name, to_.name));
         }
+        if (copies_disks() && !disk.read_only)
+            return refuse(name,
+                          fmt::format("disk {} lies in pool {}, which both hosts share: libvirt copies every disk that "
+                                      "is written to, and would write this one over itself",
+                                      label, pool->name),
+                          other_disk_is_local(disk) ? "move its disks into shared pools, or all of them out of them"
+                                                    : "leave copy_disks out");
         if (!disk.read_only && disk.cache == "writeback")
             return refuse(name, fmt::format("disk {} is cached by {} (cache=writeback)", label, from_.name),
                           "set its cache to none");
         pass(name, fmt::format("pool {} is proven shared", pool->name));
+    }
+
+    [[nodiscard]] bool copies_disks() const { return terms_.knobs.copy_disks != DiskCopy::none; }
+
+    /// Whether another disk that is written to lies where the target does not see it.
+    [[nodiscard]] bool other_disk_is_local(const DiskSpec& disk) const {
+        return std::ranges::any_of(vm_.spec.disks, [&](const DiskSpec& other) {
+            if (other.read_only || other == disk) return false;
+            const Pool* pool = pool_of(other.pool, other.path);
+            return pool == nullptr || !unproven(*pool).empty();
+        });
     }
 
     /// A disk that goes along needs a place under the same path, and room; a volume that is known there must be as
@@ -287,6 +304,11 @@ class Preflight {
                           fmt::format("disk {} is to be copied, but pool {} is {} on {} and {} on {}", label, pool.name,
                                       pool.path, from_.name, there->path, to_.name),
                           way_out);
+        if (const std::string user = user_there(disk); !user.empty())
+            return refuse(name,
+                          fmt::format("disk {} is to be copied over {} of {}, which is VM {}'s", label, disk.path,
+                                      to_.name, user),
+                          "move it to another host");
         const Volume* volume = volume_there(disk);
         const Bytes needed = disk.size;
         if (volume != nullptr && needed.count() > 0 && volume->capacity != needed)
@@ -294,12 +316,28 @@ class Preflight {
                           fmt::format("disk {} has {}, the volume {} on {} has {}", label, needed, volume->name,
                                       to_.name, volume->capacity),
                           fmt::format("remove that volume, or make it as large as the disk"));
+        if (volume == nullptr && terms_.knobs.copy_disks == DiskCopy::incremental)
+            return add(name, CheckVerdict::unknown,
+                       fmt::format("disk {} is copied on top of a file that Ballast does not know of", label),
+                       fmt::format("see that {} has {} with the same backing image, or use copy_disks full", to_.name,
+                                   disk.path));
         if (volume == nullptr && there->capacity.count() > 0 && there->available < needed)
             return refuse(name,
                           fmt::format("disk {} needs {}, pool {} of {} has {} left", label, needed, pool.name, to_.name,
                                       there->available),
                           fmt::format("make room in pool {} of {}", pool.name, to_.name));
         pass(name, fmt::format("copied along into pool {} of {}", pool.name, to_.name));
+    }
+
+    /// Another VM that has a disk of the same path on the target, by name.
+    [[nodiscard]] std::string user_there(const DiskSpec& disk) const {
+        const auto is_there = [&](const Vm& vm) {
+            const bool defined = std::ranges::find(vm.definitions, to_.id, &Definition::host) != vm.definitions.end();
+            return vm.id != vm_.id && (vm.host == to_.id || defined) &&
+                   std::ranges::find(vm.spec.disks, disk.path, &DiskSpec::path) != vm.spec.disks.end();
+        };
+        const Vm* user = disk.path.empty() ? nullptr : snapshot_.vms.find_if(is_there);
+        return user != nullptr ? user->name : "";
     }
 
     /// A volume of the disk's path that Ballast knows on the target.
