@@ -120,6 +120,17 @@ struct MigrationIntervention {
 };
 BOOST_DESCRIBE_STRUCT(MigrationIntervention, (), (at, what, why, actor))
 
+/// What XBZRLE made of pages that were sent again: the difference to what was sent before, where its cache still had
+/// that.
+struct MigrationCompression {
+    std::int64_t pages = 0;      ///< sent as a difference
+    Bytes sent;                  ///< what those differences took on the wire
+    std::int64_t misses = 0;     ///< not in the cache: sent in full
+    std::int64_t overflows = 0;  ///< in the cache, but so different that they were sent in full
+    friend bool operator==(const MigrationCompression&, const MigrationCompression&) = default;
+};
+BOOST_DESCRIBE_STRUCT(MigrationCompression, (), (pages, sent, misses, overflows))
+
 /// One migration, for its history: the job holds the journal, this holds the record.
 struct Migration {
     JobId id;  ///< the job's
@@ -142,18 +153,19 @@ struct Migration {
     std::optional<Milliseconds> pull;  ///< from the switch to the end
     std::optional<Bytes> sent;
     std::optional<std::int64_t> post_copy_requests;
-    int throttle = 0;                 ///< highest seen, per cent
-    Bytes memory;                     ///< of the guest at its start: what its balloon leaves it
-    JsonText forecast;                ///< migration::Forecast, as it was before the start
-    Timestamp started;                ///< claimed
-    std::optional<Timestamp> called;  ///< the hypervisor began
+    int throttle = 0;                                 ///< highest seen, per cent
+    std::optional<MigrationCompression> compression;  ///< where XBZRLE was on
+    Bytes memory;                                     ///< of the guest at its start: what its balloon leaves it
+    JsonText forecast;                                ///< migration::Forecast, as it was before the start
+    Timestamp started;                                ///< claimed
+    std::optional<Timestamp> called;                  ///< the hypervisor began
     std::optional<Timestamp> finished;
     std::uint64_t revision = 0;
     friend bool operator==(const Migration&, const Migration&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Migration, (),
                       (id, vm, from, to, mode, requested, reason, terms, knobs, phase, phase_reason, epoch, rounds,
-                       interventions, setup, total, downtime, pull, sent, post_copy_requests, throttle, memory,
-                       forecast, started, called, finished, revision))
+                       interventions, setup, total, downtime, pull, sent, post_copy_requests, throttle, compression,
+                       memory, forecast, started, called, finished, revision))
 
 }  // namespace ballast

@@ -157,6 +157,7 @@ struct MigrationProgress {
     int throttle = 0;                   ///< per cent of vCPU time that auto-converge takes now
     Bytes disk_remaining;               ///< of disks copied along
     Bytes disk_total;
+    std::optional<MigrationCompression> compression;  ///< with XBZRLE
 };
 
 /// What libvirt's dirty-rate calculation says of a domain (virDomainStartDirtyRateCalc, and its line in the

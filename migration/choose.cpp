@@ -100,6 +100,11 @@ std::vector<std::string> plan_of(const ForecastInput& input, const Choice& choic
             fmt::format("switch to post-copy after round {} unless it ends by itself before", choice.hybrid_rounds));
     if (choice.mode == MigrationMode::post_copy) plan.emplace_back("switch to post-copy with the first bytes");
     if (choice.mode == MigrationMode::pre_copy) {
+        if (choice.knobs.xbzrle)
+            plan.push_back(fmt::format("from the third round on send only what changed of a page (XBZRLE{})",
+                                       choice.knobs.xbzrle_cache
+                                           ? fmt::format(", {} of memory on the source", *choice.knobs.xbzrle_cache)
+                                           : ""));
         if (choice.knobs.auto_converge && choice.knobs.throttle_initial > 0)
             plan.push_back(
                 fmt::format("take {} % of the guest's CPU time as soon as the rounds do not shrink, at most {} %",
@@ -142,9 +147,11 @@ Choice explicit_choice(const ForecastInput& input, const ModeForecast& forecast)
     return choice;
 }
 
-/// Pre-copy that may not end, where post-copy is at hand: the same rounds, with the switch as its way out.
+/// Pre-copy that may not end, where post-copy is at hand: the same rounds, with the switch as its way out. With XBZRLE
+/// it is only run there where it was seen to suffice.
 bool wants_a_way_out(const ForecastInput& input, const ModeForecast& best) {
-    return best.mode == MigrationMode::pre_copy && best.converges != Convergence::yes && can_pull(input);
+    return best.mode == MigrationMode::pre_copy && best.converges != Convergence::yes && !best.knobs.xbzrle &&
+           can_pull(input);
 }
 
 Choice automatic_choice(const ForecastInput& input, const std::vector<ModeForecast>& modes, const ModeForecast& best) {

@@ -8,7 +8,8 @@
 // the downtime limit. Differences below max(10 %, 200 ms) count as none, and then pre-copy is kept: it risks nothing.
 // Where pulling all of memory would last over 2 s, hybrid is preferred to post-copy while it takes at most 1.3 times as
 // long: the guest then waits for fewer pages.
-// Pre-copy that needs a throttle gets the needed one at once, not QEMU's ramp of 20 % and 10 % steps.
+// Pre-copy that needs a throttle gets the needed one at once, not QEMU's ramp of 20 % and 10 % steps; where no throttle
+// is sure to do, XBZRLE (forecast_knobs.h).
 // Without a curve: pre-copy, and the engine adapts. A pre-copy that ends by itself is never refused for its downtime
 // alone: it runs, with a warning.
 

@@ -42,17 +42,7 @@ Load throttled(Load load, double share) {
 }
 
 Load load_of(const DirtyCurve& curve, Bound bound) {
-    const auto of = [bound](const auto& range) {
-        switch (bound) {
-            case Bound::low:
-                return as_double(range.low);
-            case Bound::likely:
-                return as_double(range.likely);
-            case Bound::high:
-                return as_double(range.high);
-        }
-        return as_double(range.likely);
-    };
+    const auto of = [bound](const auto& range) { return as_double(end_of(range, bound)); };
     const bool sequential =
         curve.order == WriteOrder::sequential || (curve.order == WriteOrder::unknown && bound == Bound::high);
     return {.fast = {.rate = of(curve.rate), .size = of(curve.working_set)},

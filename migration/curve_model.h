@@ -7,6 +7,20 @@ namespace ballast::migration::model {
 
 inline constexpr double page = 4096;
 
+/// One end of a range, or its middle.
+template <class Range>
+[[nodiscard]] auto end_of(const Range& range, Bound bound) {
+    switch (bound) {
+        case Bound::low:
+            return range.low;
+        case Bound::likely:
+            return range.likely;
+        case Bound::high:
+            return range.high;
+    }
+    return range.likely;
+}
+
 /// Writes of `rate` into `size` bytes.
 struct WritingSet {
     double rate = 0;

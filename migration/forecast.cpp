@@ -6,181 +6,21 @@
 #include <numeric>
 
 #include "migration/choose.h"
-#include "migration/forecast_model.h"
+#include "migration/forecast_cost.h"
+#include "migration/forecast_knobs.h"
 #include "migration/steer.h"
 
 namespace ballast::migration {
 namespace {
 
 using model::as_double;
-using model::Load;
-using model::PreCopy;
-using model::PreCopyResult;
+using model::Case;
+using model::case_of;
+using model::Cost;
+using model::cost_of;
 using model::seconds_of;
 
-/// Page headers on the wire (258 MiB sent of 256, docs/MIGRATION.md).
-constexpr double wire_overhead = 1.008;
-/// Convergence is called "uncertain" where this much more or less bandwidth changes the answer.
-constexpr double band = 1.15;
-/// How far the content (memory that is not zero) may be off.
-constexpr double content_error = 0.1;
 constexpr double eighty_per_cent = 1.28;  // standard deviations
-
-double at(const RateRange& range, Bound bound) {
-    switch (bound) {
-        case Bound::low:
-            return as_double(range.low);
-        case Bound::likely:
-            return as_double(range.likely);
-        case Bound::high:
-            return as_double(range.high);
-    }
-    return as_double(range.likely);
-}
-
-double seconds_at(const TimeRange& range, Bound bound) {
-    switch (bound) {
-        case Bound::low:
-            return seconds_of(range.low);
-        case Bound::likely:
-            return seconds_of(range.likely);
-        case Bound::high:
-            return seconds_of(range.high);
-    }
-    return seconds_of(range.likely);
-}
-
-double capped(double bandwidth, const std::optional<BytesPerSecond>& cap) {
-    const double most = cap && cap->count() > 0 ? std::min(bandwidth, as_double(*cap)) : bandwidth;
-    return std::max(most, model::page);
-}
-
-Bound opposite(Bound bound) {
-    if (bound == Bound::likely) return bound;
-    return bound == Bound::low ? Bound::high : Bound::low;
-}
-
-/// The input at one end of its ranges, as the cheapest (`low`), likely and dearest (`high`) case.
-struct Case {
-    double content;
-    double push;  ///< bytes/s before a switch
-    double pull;  ///< after it
-    double line;
-    Load load;
-    double setup;
-    double switch_over;
-    double switch_to_pull;
-    double finish;
-    double disks;
-};
-
-DirtyCurve curve_of(const ForecastInput& input) {
-    return input.curve ? *input.curve : unmeasured(input.memory, input.now);
-}
-
-Load load_at(const ForecastInput& input, Bound bound) {
-    Load load = model::load_of(curve_of(input), bound);
-    if (input.vcpu_use > 0) load.vcpu_use = std::min(input.vcpu_use, 1.0);
-    return load;
-}
-
-double content_at(const ForecastInput& input, Bound bound) {
-    const double all = as_double(input.memory);
-    const bool known = input.content.count() > 0;
-    const double likely = known ? std::min(as_double(input.content), all) : all;
-    if (bound == Bound::low) return known ? likely * (1 - content_error) : likely / 4;
-    return bound == Bound::high ? std::min(all, likely * (1 + content_error)) : likely;
-}
-
-Case case_of(const ForecastInput& input, Bound bound) {
-    const double line = std::max(at(input.link.bandwidth, opposite(bound)), model::page);
-    return {.content = content_at(input, bound),
-            .push = capped(line, input.terms.bandwidth),
-            .pull = capped(line, input.terms.post_copy_bandwidth),
-            .line = line,
-            .load = load_at(input, bound),
-            .setup = seconds_at(input.past.setup, bound),
-            .switch_over = seconds_at(input.past.switch_over, bound),
-            .switch_to_pull = seconds_at(input.past.switch_to_pull, bound),
-            .finish = seconds_at(input.past.finish, bound),
-            .disks = as_double(input.disks)};
-}
-
-/// What one mode costs in one case.
-struct Cost {
-    double total = 0;
-    double downtime = 0;
-    double bytes = 0;
-    double brown_out = 0;
-    int rounds = 1;
-};
-
-model::Throttle throttle_of(const MigrationKnobs& knobs, int most) {
-    model::Throttle throttle{.on = knobs.auto_converge, .most = std::clamp(most, 1, 99) / 100.0};
-    if (knobs.throttle_initial > 0) throttle.initial = knobs.throttle_initial / 100.0;
-    if (knobs.throttle_increment > 0) throttle.increment = knobs.throttle_increment / 100.0;
-    return throttle;
-}
-
-PreCopy pre_copy_of(const ForecastInput& input, const Case& one, const MigrationKnobs& knobs, int rounds = 0) {
-    return {.content = one.content,
-            .bandwidth = one.push,
-            .line = one.line,
-            .downtime_limit = seconds_of(downtime_limit_of(input)),
-            .load = one.load,
-            .throttle = throttle_of(knobs, input.terms.max_throttle),
-            .rounds = rounds};
-}
-
-Cost cost_of_stop(const Case& one) {
-    const double transfer = one.content / one.push;
-    return {.total = one.setup + one.disks / one.push + transfer + one.switch_over + one.finish,
-            .downtime = transfer + one.switch_over,
-            .bytes = one.content * wire_overhead + one.disks};
-}
-
-Cost cost_of_pre_copy(const ForecastInput& input, const Case& one, const MigrationKnobs& knobs) {
-    const PreCopyResult walked = model::walk(pre_copy_of(input, one, knobs));
-    const double downtime = walked.left / one.line + one.switch_over;
-    return {.total = one.setup + one.disks / one.push + walked.seconds + downtime + one.finish,
-            .downtime = downtime,
-            .bytes = (walked.sent + walked.left) * wire_overhead + one.disks,
-            .brown_out = walked.throttled,
-            .rounds = walked.rounds};
-}
-
-Cost cost_of_post_copy(const Case& one) {
-    const double pulled = one.content / one.pull;
-    return {.total = one.setup + one.disks / one.push + one.switch_to_pull + pulled + one.finish,
-            .downtime = one.switch_to_pull,
-            .bytes = one.content * wire_overhead + one.disks,
-            .brown_out = pulled};
-}
-
-Cost cost_of_hybrid(const ForecastInput& input, const Case& one) {
-    const PreCopyResult walked = model::walk(pre_copy_of(input, one, input.knobs, std::max(input.hybrid_rounds, 1)));
-    const double down = walked.ends ? walked.left / one.line + one.switch_over : one.switch_to_pull;
-    const double pulled = walked.ends ? 0 : walked.left / one.pull;
-    return {.total = one.setup + one.disks / one.push + walked.seconds + down + pulled + one.finish,
-            .downtime = down,
-            .bytes = (walked.sent + walked.left) * wire_overhead + one.disks,
-            .brown_out = pulled + walked.throttled,
-            .rounds = walked.rounds};
-}
-
-Cost cost_of(const ForecastInput& input, MigrationMode mode, const Case& one, const MigrationKnobs& knobs) {
-    switch (mode) {
-        case MigrationMode::stop_and_copy:
-            return cost_of_stop(one);
-        case MigrationMode::pre_copy:
-            return cost_of_pre_copy(input, one, knobs);
-        case MigrationMode::post_copy:
-            return cost_of_post_copy(one);
-        case MigrationMode::hybrid:
-            return cost_of_hybrid(input, one);
-    }
-    return {};
-}
 
 /// Three values in order, the outer ones as far out as the calibration's spread and the model's own ends say together.
 struct Three {
@@ -230,86 +70,12 @@ void fill_in(ModeForecast& forecast, const ForecastInput& input, const Costs& co
     forecast.rounds = {.low = fewest, .likely = costs[1].rounds, .high = most};
 }
 
-bool ends_with(const ForecastInput& input, const Load& load, double factor, double throttle) {
-    Case one = case_of(input, Bound::likely);
-    one.push *= factor;
-    one.load = model::throttled(load, throttle);
-    return model::walk(pre_copy_of(input, one, {})).ends;
-}
-
-/// Half-way (in logarithms) from what is likely to the end of a range.
-double halfway(double likely, double end) {
-    return std::sqrt(std::max(likely, 1.0) * std::max(end, 1.0));
-}
-
-/// The load at its best or worst that is still likely: half-way to the ends of a measured curve, the ends themselves of
-/// one that is only assumed. What is not known of the order of the writes counts against it at the worst.
-Load leaning_load(const ForecastInput& input, Bound end) {
-    Load load = load_at(input, end);
-    if (!input.curve) return load;
-    const Load likely = load_at(input, Bound::likely);
-    load.fast.rate = halfway(likely.fast.rate, load.fast.rate);
-    load.fast.size = halfway(likely.fast.size, load.fast.size);
-    return load;
-}
-Load worst_of(const ForecastInput& input) {
-    return leaning_load(input, Bound::high);
-}
-Load best_of(const ForecastInput& input) {
-    return leaning_load(input, Bound::low);
-}
-
 Convergence converges_by_itself(const ForecastInput& input) {
-    if (ends_with(input, worst_of(input), 1 / band, 0)) return Convergence::yes;
-    return ends_with(input, best_of(input), band, 0) ? Convergence::uncertain : Convergence::no;
-}
-
-/// QEMU raises the throttle on its own, up to this and no lower limit (libvirt 9.0 has no parameter for one). A move
-/// that passes the policy's limit is ended: so steps are left below it, and they land on it.
-constexpr int qemus_most_throttle = 99;
-constexpr int steps_below = 2;
-constexpr int largest_step = 5;
-
-/// The hardest first step that leaves QEMU its steps below the limit; where the limit is QEMU's own, none are needed.
-int hardest_initial(int limit) {
-    return limit >= qemus_most_throttle ? qemus_most_throttle : std::max(limit - steps_below, 1);
-}
-
-/// `initial`, or a little more: so that equal steps from there land on `limit`, and none passes it.
-MigrationKnobs with_throttle(MigrationKnobs knobs, int initial, int limit) {
-    const int most = std::clamp(limit, 1, qemus_most_throttle);
-    const int gap = std::max(most - std::clamp(initial, 1, most), 0);
-    const int steps = std::max({steps_below, (gap + largest_step - 1) / largest_step, 1});
-    const int step = std::max(gap / steps, 1);
-    knobs.auto_converge = true;
-    knobs.throttle_initial = most - std::min(gap, step * steps);
-    knobs.throttle_increment = step;
-    return knobs;
-}
-
-/// The mildest throttle that is within a hundredth of the time of the hardest one: taking it at once spares QEMU's
-/// ramp.
-MigrationKnobs throttled_knobs(const ForecastInput& input) {
-    const int limit = input.terms.max_throttle;
-    const int most = hardest_initial(limit);
-    if (!input.curve) return with_throttle(input.knobs, std::min(50, most), limit);
-    Case one = case_of(input, Bound::likely);
-    one.load = worst_of(input);
-    one.push /= band;
-    const auto total = [&](int percent) {
-        return cost_of_pre_copy(input, one, with_throttle(input.knobs, percent, limit)).total;
+    const auto ends = [&](Bound load, double factor) {
+        return model::ends_with(input, model::leaning_load(input, load), factor, 0);
     };
-    const double hardest = total(most);
-    const int needed = needed_throttle(input).value_or(most);
-    for (int percent = needed; percent < most; percent += 5)
-        if (total(percent) <= 1.01 * hardest) return with_throttle(input.knobs, percent, limit);
-    return with_throttle(input.knobs, most, limit);
-}
-
-/// A throttle that was asked for is kept as it was asked for.
-MigrationKnobs knobs_for_pre_copy(const ForecastInput& input, Convergence converges) {
-    if (converges == Convergence::yes || input.terms.max_throttle <= 0) return input.knobs;
-    return input.knobs.throttle_initial > 0 ? input.knobs : throttled_knobs(input);
+    if (ends(Bound::high, 1 / model::band)) return Convergence::yes;
+    return ends(Bound::low, model::band) ? Convergence::uncertain : Convergence::no;
 }
 
 // --- what is said about it ---
@@ -320,26 +86,34 @@ std::string load_text(const ForecastInput& input) {
     return fmt::format("it writes about {} into {}", curve.rate.likely, curve.working_set.likely + curve.slow_set);
 }
 
+/// How a pre-copy that may not end by itself is to end; empty: there is no help.
+std::string help_text(const ForecastInput& input, const ModeForecast& forecast) {
+    std::vector<std::string> helps;
+    if (forecast.knobs.xbzrle && input.delta)
+        helps.push_back(
+            fmt::format("XBZRLE, which sent {:.0f} % of a page again in its last move", 100 * *input.delta));
+    else if (forecast.knobs.xbzrle)
+        helps.emplace_back(
+            "XBZRLE (what changed of a page instead of the page), which is tried with it for the first time");
+    if (forecast.knobs.auto_converge)
+        helps.push_back(fmt::format("a throttle of {} %", forecast.knobs.throttle_initial));
+    return fmt::format("{}", fmt::join(helps, " and "));
+}
+
 std::string pre_copy_text(const ForecastInput& input, const ModeForecast& forecast) {
     const Case one = case_of(input, Bound::likely);
     const auto push = model::rate_of(one.push);
     const Milliseconds limit = downtime_limit_of(input);
     const auto fits = model::bytes_of(one.push * seconds_of(limit));
-    switch (forecast.converges) {
-        case Convergence::yes:
-            return fmt::format("{}, the link takes {}: ends by itself after {} round{}", load_text(input), push,
-                               forecast.rounds.likely, forecast.rounds.likely == 1 ? "" : "s");
-        case Convergence::no:
-            if (forecast.knobs.auto_converge)
-                return fmt::format("{}, the link takes {} and {} within {}: needs a throttle of {} %", load_text(input),
-                                   push, fits, to_string(limit), forecast.knobs.throttle_initial);
-            return fmt::format("{}, the link takes {} and {} within {}: never ends by itself", load_text(input), push,
-                               fits, to_string(limit));
-        case Convergence::uncertain:
-            return fmt::format("{}, the link takes {} and {} within {}: may or may not end by itself", load_text(input),
-                               push, fits, to_string(limit));
-    }
-    return {};
+    const std::string help = help_text(input, forecast);
+    if (forecast.converges == Convergence::yes)
+        return fmt::format("{}, the link takes {}: ends by itself after {} round{}", load_text(input), push,
+                           forecast.rounds.likely, forecast.rounds.likely == 1 ? "" : "s");
+    const std::string facts =
+        fmt::format("{}, the link takes {} and {} within {}", load_text(input), push, fits, to_string(limit));
+    if (forecast.converges == Convergence::uncertain)
+        return fmt::format("{}: may or may not end by itself{}", facts, help.empty() ? "" : ", given " + help);
+    return help.empty() ? facts + ": never ends by itself" : fmt::format("{}: needs {}", facts, help);
 }
 
 std::string text_of(const ForecastInput& input, const ModeForecast& forecast) {
@@ -379,6 +153,9 @@ std::string endless_text(const ForecastInput& input) {
                             std::lround(100 * std::min(input.vcpu_use, 1.0)));
     if (const auto needed = needed_throttle(input); needed && *needed > input.terms.max_throttle)
         text += fmt::format("; it needs {} % (policy.max_throttle)", *needed);
+    if (input.delta)
+        text +=
+            fmt::format("; XBZRLE is no help either: its last move sent {:.0f} % of a page again", 100 * *input.delta);
     return text;
 }
 
@@ -389,7 +166,7 @@ std::string obstacle(const ForecastInput& input, const ModeForecast& forecast) {
         if (!input.terms.post_copy) return "the policy forbids post-copy; set policy.post_copy to allow it";
         if (!input.no_post_copy.empty()) return fmt::format("post-copy is not possible here: {}", input.no_post_copy);
     } else if (forecast.mode == MigrationMode::pre_copy && forecast.converges == Convergence::no &&
-               !model::walk(pre_copy_of(input, case_of(input, Bound::likely), forecast.knobs)).ends) {
+               !may_end(input, forecast.knobs)) {
         return endless_text(input);
     }
     const Milliseconds down =
@@ -452,17 +229,6 @@ const ModeForecast& of_mode(const Forecast& forecast, MigrationMode mode) {
     return found == forecast.modes.end() ? none : *found;
 }
 
-std::optional<int> needed_throttle(const ForecastInput& input) {
-    const Load load = worst_of(input);
-    int too_little = -1;
-    int enough = 100;  // more throttle never hurts: halve the range
-    while (enough - too_little > 1) {
-        const int percent = std::midpoint(too_little, enough);
-        (ends_with(input, load, 1 / band, percent / 100.0) ? enough : too_little) = percent;
-    }
-    return enough <= 99 ? std::optional(enough) : std::nullopt;
-}
-
 TimeRange time_left(const ForecastInput& input, MigrationMode mode, bool pulling, Bytes remaining,
                     BytesPerSecond throughput) {
     const double rate = std::max(as_double(throughput), model::page);
@@ -476,8 +242,8 @@ TimeRange time_left(const ForecastInput& input, MigrationMode mode, bool pulling
         Case one = case_of(input, bound);
         one.content = as_double(remaining);
         one.push = rate;
-        const PreCopyResult walked = model::walk(pre_copy_of(input, one, input.knobs));
-        left[static_cast<std::size_t>(bound)] = walked.seconds + walked.left / one.line;
+        const model::PreCopyResult walked = model::walk(pre_copy_of(input, one, input.knobs));
+        left[static_cast<std::size_t>(bound)] = walked.seconds + walked.last / one.line;
     }
     std::ranges::sort(left);
     return time_range({.low = left[0], .likely = left[1], .high = left[2]});

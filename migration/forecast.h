@@ -31,15 +31,17 @@ struct ForecastInput {
     MigrationTerms terms;
     MigrationKnobs knobs;  ///< as asked for
     int hybrid_rounds = 1;
-    std::string no_post_copy;  ///< why the pair cannot do post-copy (userfaultfd); empty: it can
-    Bytes disks;               ///< to be copied along, before memory
-    double vcpu_use = 0;       ///< of the time of all its vCPUs, 0 to 1; 0: not known, then all of it
+    std::string no_post_copy;     ///< why the pair cannot do post-copy (userfaultfd); empty: it can
+    Bytes disks;                  ///< to be copied along, before memory
+    double vcpu_use = 0;          ///< of the time of all its vCPUs, 0 to 1; 0: not known, then all of it
+    std::optional<double> delta;  ///< of a page, as XBZRLE sent this VM's again; nothing: never tried
+    Bytes cache_room;             ///< free on the source, for XBZRLE's cache; 0: it is not to be used
     Timestamp now;
     friend bool operator==(const ForecastInput&, const ForecastInput&) = default;
 };
 BOOST_DESCRIBE_STRUCT(ForecastInput, (),
                       (from, to, memory, content, curve, link, past, terms, knobs, hybrid_rounds, no_post_copy, disks,
-                       vcpu_use, now))
+                       vcpu_use, delta, cache_room, now))
 
 struct RoundsRange {
     int low = 0;

@@ -28,6 +28,24 @@ Bytes content_of(Bytes in_use, Bytes last, Bytes memory) {
     return std::min(content, memory);
 }
 
+/// What XBZRLE made of this VM's pages in its last move that used it: bytes sent per byte of memory, of the pages that
+/// its cache held. A few pages say nothing.
+std::optional<double> delta_of(const Snapshot& snapshot, const VmId& vm) {
+    constexpr std::int64_t enough_pages = 256;
+    constexpr double page = 4096;
+    const Migration* last = nullptr;
+    snapshot.migrations.for_each([&](const Migration& row) {
+        if (row.vm != vm || !row.compression) return;
+        if (row.compression->pages + row.compression->overflows < enough_pages) return;
+        if (last == nullptr || row.started > last->started) last = &row;
+    });
+    if (last == nullptr) return std::nullopt;
+    const MigrationCompression& seen = *last->compression;
+    const auto pages = static_cast<double>(seen.pages + seen.overflows);
+    const double sent = static_cast<double>(seen.sent.count()) + static_cast<double>(seen.overflows) * page;
+    return std::clamp(sent / (pages * page), 0.0, 1.0);
+}
+
 /// Why QEMU on the target may not pull pages; empty: it may, or nobody knows.
 std::string obstacle_to_post_copy(const Snapshot& snapshot, const HostId& from, const HostId& to) {
     if (const HostPair* pair = find_pair(snapshot, from, to)) {
@@ -54,6 +72,7 @@ ForecastInput input_for(const Snapshot& snapshot, const PairHistories& histories
     input.link = estimate_link(snapshot, histories, input.from, to, self);
     input.past = histories.of(input.from, to);
     input.no_post_copy = obstacle_to_post_copy(snapshot, input.from, to);
+    input.delta = delta_of(snapshot, vm.id);
     input.now = now;
     return input;
 }

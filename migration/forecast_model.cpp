@@ -41,6 +41,13 @@ class ThrottleState {
     int high_ = 0;
 };
 
+/// XBZRLE (Hudzia, 2011; QEMU's migration/ram.c) skips the first round, and keeps in the second what the later ones are
+/// compared with.
+double wire_of(int round, double resent) {
+    constexpr int first_with_a_full_cache = 3;
+    return round < first_with_a_full_cache ? 1 : resent;
+}
+
 /// The first round goes over all memory: the zero pages at its end hide the threshold.
 double to_send(int round, double dirty, double threshold, double bandwidth) {
     if (round == 1) return dirty;
@@ -58,14 +65,16 @@ PreCopyResult walk(const PreCopy& input) {
     int stuck = 0;
     while (result.seconds < horizon && result.rounds < most_rounds && stuck < stuck_rounds) {
         ++result.rounds;
-        const double sending = to_send(result.rounds, result.left, threshold, bandwidth);
-        const double seconds = sending / bandwidth;
+        const double wire = wire_of(result.rounds, input.resent);
+        const double sending = to_send(result.rounds, result.left, threshold, bandwidth / wire);
+        const double seconds = sending * wire / bandwidth;
         const double unsent = result.left - sending;
         result.left = dirty_after(throttled(input.load, throttle.now()), seconds, unsent);
+        result.last = result.left * wire_of(result.rounds + 1, input.resent);
         result.seconds += seconds;
-        result.sent += sending;
+        result.sent += sending * wire;
         if (throttle.now() > 0) result.throttled += seconds;
-        throttle.round_ended(seconds, sending, result.left - unsent);
+        throttle.round_ended(seconds, sending * wire, result.left - unsent);
         result.ends = result.left <= threshold;
         if (result.ends || result.rounds == input.rounds) return result;
         stuck = result.left < least - page || throttle.may_rise() ? 0 : stuck + 1;

@@ -22,7 +22,8 @@ struct PreCopy {
     double downtime_limit = 0;
     Load load;
     Throttle throttle;
-    int rounds = 0;  ///< it is stopped after so many; 0: it goes on until it ends
+    double resent = 1;  ///< of a page, as XBZRLE sends it again; its cache is filled by the second round
+    int rounds = 0;     ///< it is stopped after so many; 0: it goes on until it ends
 };
 
 struct PreCopyResult {
@@ -30,6 +31,7 @@ struct PreCopyResult {
     double seconds = 0;  ///< until the guest is stopped; `horizon` where it does not end
     double sent = 0;
     double left = 0;  ///< still dirty then
+    double last = 0;  ///< bytes on the wire for that
     int rounds = 0;
     double throttled = 0;  ///< seconds under a throttle
 };

@@ -141,6 +141,7 @@ class Transition {
 
     [[nodiscard]] Step progress() {
         if (event_.round) step_.migration.rounds.push_back(*event_.round);
+        if (event_.compression) step_.migration.compression = event_.compression;
         if (!on_the_way() || phase() == Phase::pull) return stay();
         if (event_.kind == Kind::job_setup) return stay();
         if (event_.kind == Kind::source_paused) return go(Phase::stop_and_copy, {});

@@ -91,6 +91,7 @@ struct MigrationEvent {
     MigrationEventKind kind = MigrationEventKind::begin;
     std::string detail{};  ///< for people
     std::optional<MigrationRound> round{};
+    std::optional<MigrationCompression> compression{};  ///< so far, at the end of a round
     std::optional<Verdict> verdict{};
     std::optional<Tuning> tuning{};
     std::optional<Steering> steering{};

@@ -130,13 +130,19 @@ class Steersman {
         if (more_downtime && needed && *needed <= row_.terms.max_downtime) return raise(*needed);
         if (may_switch_) return switch_at_a_minimum();
         if (throttle_has_steps_left()) return {};
-        const int patience = limits_.patience * (row_.knobs.auto_converge ? doubled_by_throttling : 1);
-        if (trend_.since < patience) return {};
+        if (trend_.since < patience()) return {};
         return abort(
             fmt::format("{}: the guest dirties its memory as fast as it is sent ({}), {} of downtime are not enough, "
                         "and the policy "
                         "allows no post-copy",
                         stall(), sample_.throughput, to_string(row_.terms.max_downtime)));
+    }
+
+    /// Differences show what they are worth as soon as the cache is full; a throttle takes its time.
+    [[nodiscard]] int patience() const {
+        constexpr int of_xbzrle = 6;
+        if (row_.knobs.auto_converge) return limits_.patience * doubled_by_throttling;
+        return row_.knobs.xbzrle ? std::min(of_xbzrle, limits_.patience) : limits_.patience;
     }
 
     /// In one step, with room for a round that leaves a little more: each step costs a round.

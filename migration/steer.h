@@ -14,7 +14,9 @@
 //   left to auto-converge, as long as that has steps left below the terms' limit (libvirt 9.0 has no parameter for it,
 //     so QEMU's throttle is watched: above the limit, the migration is switched or aborted; a last step of one or two
 //     per cent that passes it is QEMU's rounding);
-//   aborted, with the reason, after `patience` rounds without progress: the VM stays where it is.
+//   aborted, with the reason, after `patience` rounds without progress (6 where XBZRLE is all the help there is): the
+//   VM
+//     stays where it is.
 // One that can't end in its time by any of these is aborted at once.
 // QEMU's own downtime limit is never left at its default: see first_downtime_limit().
 

@@ -54,6 +54,19 @@ void add_claim(Shares& shares, const Claim& claim) {
     if (share.group.empty()) share.group = claim.anti_affinity;
 }
 
+/// A host that must keep room for the cache of a migration's XBZRLE, and how much.
+struct Cache {
+    HostId host;
+    Bytes memory;
+};
+
+/// What a claimed migration needs on the host that it leaves, beside the guest that still runs there.
+std::optional<Cache> cache_of(const Snapshot& snapshot, const Claim& claim) {
+    const Migration* migration = snapshot.migrations.find(claim.job);
+    if (migration == nullptr || !migration->knobs.xbzrle || !migration->knobs.xbzrle_cache) return std::nullopt;
+    return Cache{.host = migration->from, .memory = *migration->knobs.xbzrle_cache};
+}
+
 HostView sum_up(const Snapshot& snapshot, const Host& host, const Shares& shares) {
     HostView view{.host = &host, .promised_memory = {}, .promised_vcpus = 0, .groups = {}};
     for (const auto& [id, share] : shares) {
@@ -104,7 +117,9 @@ std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
                 add_running(shares[id], vm, *host);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.vm != except) add_claim(shares[claim.host], claim);
+        if (claim.vm == except) return;
+        add_claim(shares[claim.host], claim);
+        if (const auto cache = cache_of(snapshot, claim)) shares[cache->host][claim.vm].memory += cache->memory;
     });
     std::vector<HostView> views;
     snapshot.hosts.for_each([&](const Host& host) {
@@ -121,7 +136,10 @@ HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& excep
         if (vm.id != except && counts_on(vm, id)) add_running(shares, vm, host);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.host == id && claim.vm != except) add_claim(shares, claim);
+        if (claim.vm == except) return;
+        if (claim.host == id) add_claim(shares, claim);
+        if (const auto cache = cache_of(snapshot, claim); cache && cache->host == id)
+            shares[claim.vm].memory += cache->memory;
     });
     return sum_up(snapshot, host, shares);
 }

@@ -6,6 +6,7 @@
 //  - a VM with an active definition there, managed or not, also when that was only last seen (the host can't be asked);
 //  - a VM whose owner it is and that runs, starts, pauses, stops, migrates, is being created, or is unknown;
 //  - a claim there. A claim of a VM that counts already is not added to it: the larger of the two counts.
+//  - the XBZRLE cache of a claimed migration, on the host that the VM leaves.
 // A stopped VM promises nothing: it has to ask again (check_claim) when it starts.
 
 #include <map>

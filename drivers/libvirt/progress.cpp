@@ -70,6 +70,15 @@ MigrationStatus status_of(virDomainPtr domain, const JobStats& stats) {
     }
 }
 
+/// libvirt tells of the cache only where the migration has one.
+std::optional<MigrationCompression> compression_of(const JobStats& stats) {
+    if (!stats.number(VIR_DOMAIN_JOB_COMPRESSION_CACHE)) return std::nullopt;
+    return MigrationCompression{.pages = stats.or_zero(VIR_DOMAIN_JOB_COMPRESSION_PAGES),
+                                .sent = Bytes(stats.or_zero(VIR_DOMAIN_JOB_COMPRESSION_BYTES)),
+                                .misses = stats.or_zero(VIR_DOMAIN_JOB_COMPRESSION_CACHE_MISSES),
+                                .overflows = stats.or_zero(VIR_DOMAIN_JOB_COMPRESSION_OVERFLOW)};
+}
+
 MigrationProgress describe(const JobStats& stats) {
     MigrationProgress progress;
     progress.error = stats.text(VIR_DOMAIN_JOB_ERRMSG);
@@ -90,6 +99,7 @@ MigrationProgress describe(const JobStats& stats) {
     progress.throttle = stats.whole(VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE);
     progress.disk_remaining = Bytes(stats.or_zero(VIR_DOMAIN_JOB_DISK_REMAINING));
     progress.disk_total = Bytes(stats.or_zero(VIR_DOMAIN_JOB_DISK_TOTAL));
+    progress.compression = compression_of(stats);
     return progress;
 }
 

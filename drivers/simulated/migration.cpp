@@ -90,11 +90,11 @@ double State::rate_of(const SimMigration& migration) {
     return 0;
 }
 
-/// xbzrle sends only what changed of a page that its cache holds, from the second round on; the pull phase goes
-/// without.
+/// xbzrle sends only what changed of a page that its cache holds: the second round fills it, so it is the third that is
+/// shorter. The pull phase goes without.
 double State::wire_of(const SimMigration& migration) const {
     const auto& knobs = migration.request.knobs;
-    const bool resends = migration.stage == Stage::stop || (migration.stage == Stage::push && migration.round > 1);
+    const bool resends = migration.stage == Stage::stop || (migration.stage == Stage::push && migration.round > 2);
     if (!knobs.xbzrle || !resends) return 1;
     const GuestLoad load = load_of(migration.vm);
     const double cache = as_double(knobs.xbzrle_cache.value_or(default_xbzrle_cache));
@@ -123,6 +123,10 @@ void State::settle(SimMigration& migration) {
     }
     const double moved = std::min(flowed / migration.wire, migration.remaining);
     migration.sent += moved * migration.wire;
+    if (migration.wire < 1) {
+        migration.compressed += moved;
+        migration.differences += moved * migration.wire;
+    }
     migration.remaining -= moved;
     migration.goal_left -= moved;
     if (migration.stage != Stage::pull) return;

@@ -58,6 +58,10 @@ MigrationProgress State::report(const SimMigration& migration) {
     progress.disk_remaining = bytes(migration.disk_left);
     progress.disk_total = bytes(migration.disk_total);
     count_pages(migration, load_of(migration.vm), progress);
+    if (migration.request.knobs.xbzrle)
+        progress.compression =
+            MigrationCompression{.pages = static_cast<std::int64_t>(migration.compressed) / progress.page_size.count(),
+                                 .sent = bytes(migration.differences)};
     if (migration.round > 1)
         progress.dirty_pages_per_second =
             static_cast<std::int64_t>(dirtying(migration).rate) / progress.page_size.count();

@@ -125,9 +125,11 @@ struct SimMigration {
     double remaining = 0;  ///< of the round, the stop phase or the pull
     double rate = 0;
     double pulled = 0;
-    double goal_left = 0;  ///< of the round, until the bitmap is read again
-    double throttle = 0;   ///< auto-converge: share of vCPU time taken away
-    double wire = 1;       ///< bytes sent for one byte of memory: xbzrle makes it less
+    double goal_left = 0;    ///< of the round, until the bitmap is read again
+    double throttle = 0;     ///< auto-converge: share of vCPU time taken away
+    double wire = 1;         ///< bytes sent for one byte of memory: xbzrle makes it less
+    double compressed = 0;   ///< bytes of memory that were sent as differences
+    double differences = 0;  ///< bytes of the wire that they took
     double disk_total = 0;
     double disk_left = 0;  ///< of disks copied along
     double previous_dirty = 0;

@@ -176,6 +176,7 @@ struct Seen {
     Bytes sent;
     std::int64_t post_copy_requests = 0;
     int throttle = 0;
+    std::optional<MigrationCompression> compression;
 };
 
 void add_seen(Migration& migration, const Seen& seen) {
@@ -183,6 +184,7 @@ void add_seen(Migration& migration, const Seen& seen) {
     migration.total = since(migration.called.value_or(migration.started));
     if (seen.switched) migration.pull = since(*seen.switched);
     migration.throttle = std::max(migration.throttle, seen.throttle);
+    migration.compression = seen.compression;
     migration.downtime = seen.downtime;
     if (seen.sent.count() > 0) migration.sent = seen.sent;
     if (seen.post_copy_requests > 0) migration.post_copy_requests = seen.post_copy_requests;
@@ -191,6 +193,7 @@ void add_seen(Migration& migration, const Seen& seen) {
 void add_outcome(Migration& migration, const drivers::MigrationProgress& completed) {
     if (completed.downtime && completed.downtime->count() > 0) migration.downtime = completed.downtime;
     if (completed.sent.count() > 0) migration.sent = completed.sent;
+    if (completed.compression) migration.compression = completed.compression;
     if (completed.post_copy_requests > 0) migration.post_copy_requests = completed.post_copy_requests;
     add_last_round(migration, completed);
 }
@@ -207,7 +210,8 @@ Task<> Move::record_result() {
               .downtime = {},
               .sent = last_progress_.sent,
               .post_copy_requests = last_progress_.post_copy_requests,
-              .throttle = throttle_};
+              .throttle = throttle_,
+              .compression = last_progress_.compression};
     if (guest_stopped_ && guest_went_on_)
         seen.downtime = std::chrono::duration_cast<Milliseconds>(*guest_went_on_ - *guest_stopped_);
     BALLAST_CO_CHECK(

@@ -3,12 +3,18 @@
 #include <algorithm>
 
 #include "migration/machine.h"
+#include "scheduler/host_view.h"
 
 namespace ballast::jobs {
 namespace {
 
 /// Of a QEMU process beside the guest's RAM; measured with TCG, whose translation cache is the most of it.
 constexpr Bytes qemu_own_need = mebibytes(100);
+
+Bytes free_memory_of(const Snapshot& snapshot, const HostId& host) {
+    if (snapshot.hosts.find(host) == nullptr) return {};
+    return scheduler::view_host(snapshot, host, VmId()).free_memory();
+}
 
 }  // namespace
 
@@ -75,6 +81,7 @@ Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& 
     input.vcpu_use = vcpu_use(vm);
     input.terms = ask.terms;
     input.knobs = ask.knobs;
+    if (ask.requested == ModeChoice::auto_) input.cache_room = free_memory_of(*snapshot, *vm.host);
     return migration::decide(input, ask.requested);
 }
 

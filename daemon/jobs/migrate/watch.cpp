@@ -121,7 +121,7 @@ void Move::look_at_push(const MigrationProgress& progress) {
     std::optional<MigrationRound> ended;
     if (progress.iteration > std::max(1, iteration_)) ended = round_before(progress);
     if (row()->phase == MigrationPhase::setup) post(MigrationEventKind::job_active);
-    if (ended) post({.kind = MigrationEventKind::round_ended, .round = ended});
+    if (ended) post({.kind = MigrationEventKind::round_ended, .round = ended, .compression = progress.compression});
     steer(progress, ended);
     iteration_ = std::max(iteration_, progress.iteration);
 }

@@ -168,6 +168,17 @@ TEST(Steer, SwitchesWhatConvergesTooLate) {
     EXPECT_EQ(push.act(), SteeringAct::none);
 }
 
+TEST(Steer, GivesXbzrleAFewRoundsToShowWhatItIsWorth) {
+    Push push({300, 200, 200, 200, 200, 200});
+    push.row.knobs.xbzrle = true;
+    push.sample.downtime_limit = push.row.terms.max_downtime;
+    EXPECT_EQ(push.act(), SteeringAct::none);
+    Push longer({300, 200, 200, 200, 200, 200, 200, 200});
+    longer.row.knobs.xbzrle = true;
+    longer.sample.downtime_limit = longer.row.terms.max_downtime;
+    EXPECT_EQ(longer.act(), SteeringAct::abort);
+}
+
 TEST(Steer, AbortsWhatCanNotEndInItsTime) {
     Push push({400, 350});
     push.allow_post_copy().within(push.sample.elapsed + Milliseconds{1'000});

@@ -67,6 +67,26 @@ TEST(HostView, AddsNoClaimToAVmThatCountsAlreadyButTakesTheLarger) {
     EXPECT_EQ(view(cluster.build()).promised_memory, gibibytes(3));
 }
 
+TEST(HostView, KeepsRoomForTheCacheOfAMigrationOnTheHostThatTheVmLeaves) {
+    auto cluster = a_cluster()
+                       .with(a_host("h1"))
+                       .with(a_host("h2"))
+                       .with(a_vm().on("h1").running().state(VmState::migrating))
+                       .with(a_claim("j", "h2", "web1", gibibytes(1)))
+                       .build();
+    Migration move;
+    move.id = JobId("j");
+    move.vm = VmId("web1");
+    move.from = HostId("h1");
+    move.knobs.xbzrle = true;
+    move.knobs.xbzrle_cache = mebibytes(256);
+    cluster.migrations.put(move);
+    EXPECT_EQ(view(cluster, "h1").promised_memory, demand(a_vm()) + mebibytes(256));
+    EXPECT_EQ(view(cluster, "h2").promised_memory, gibibytes(1));
+    const auto all = view_hosts(cluster, VmId("none"));
+    EXPECT_EQ(all.at(0).promised_memory, demand(a_vm()) + mebibytes(256));
+}
+
 TEST(HostView, LeavesOutWhatTheAskingVmHolds) {
     const auto cluster = a_cluster()
                              .with(a_host())
