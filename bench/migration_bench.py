@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("case", nargs="*", help="grid, same_mode, convergence, GUEST, LINK or GUEST/LINK; all without")
     parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--budget", type=float, default=40, help="seconds a contender gets in a cell once it has had 3 runs")
+    parser.add_argument("--give-ups", type=int, default=2, help="peers that never ended so often in a cell are not asked again there")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--no-hindsight", action="store_true", help="leave the explicit modes out")
@@ -62,7 +63,7 @@ def pace_of(options: argparse.Namespace) -> Callable[[str], Pace]:
     runs = 3 if options.quick else options.runs
     ours = Pace(runs, min(3, runs), options.budget, 3)
     explicit = Pace(min(runs, 5), min(2, runs), options.budget / 2, 1)
-    peers = Pace(runs, min(3, runs), options.budget, 1 if options.quick else 2)
+    peers = Pace(runs, min(3, runs), options.budget, 1 if options.quick else options.give_ups)
     return lambda contender: peers if contender in PEERS else explicit if contender in MODES else ours
 
 

@@ -23,8 +23,8 @@ def run_same_mode(bed: Bed, report: Report, guest: Guest, links: list[Link], pac
         bed.warm(guest)
         ours, peer = Moves(), Moves()
         while pace.wants(ours) or pace.wants(peer):
-            ours.all.append(bed.by_ballast("pre_copy", guest, OURS))
-            peer.all.append(bed.by_virsh(PLAIN, guest))
+            for mine in (True, False) if len(ours.all) % 2 == 0 else (False, True):  # who is first is no advantage of anybody
+                (ours if mine else peer).all.append(bed.by_ballast("pre_copy", guest, OURS) if mine else bed.by_virsh(PLAIN, guest))
             say(f"same mode, {guest.name}, {link.name}: {ours.all[-1].text()} | {peer.all[-1].text()}")
         judge(report, f"same_mode, {guest.name}, {link.name}", ours, peer)
 
