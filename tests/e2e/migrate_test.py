@@ -5,12 +5,19 @@ themselves show one definite owner."""
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import itertools
+import os
+import re
+import signal
+import subprocess
+import tempfile
 import unittest
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.base import say, wait_for
+from harness.base import LAB, say, wait_for
 from harness.cluster import Cluster, CopyWatch
 
 from ballast_lab.heartbeat import Watcher
@@ -171,6 +178,51 @@ class Migrate(unittest.TestCase):
         self.assert_only_on("h2")
         self.assert_beats_on()
         cluster.assert_true_inventory(self)
+
+
+class Address(unittest.TestCase):
+    """What the network sees of a move: an echo request every 200 ms, from the bridge that the hosts hang on."""
+
+    def setUp(self) -> None:
+        subnet = ipaddress.ip_network(cluster.lab.facts["subnet"])
+        self.address = str(subnet[-20])
+        self.vm = cluster.create("addressed", "h1", load=f"{LOAD} ballast.ip={self.address}/{subnet.prefixlen}",
+                                 nics=[{"network": cluster.lab.facts["network"]}])["id"]
+        self.addCleanup(cluster.delete, self.vm)
+        wait_for(self.answers, 120, f"{self.address} answers")
+
+    def answers(self) -> bool:
+        """Whether the guest answers one request."""
+        return cluster.lab("exec", "switch", "--", "busybox", "ping", "-c1", "-w1", self.address, check=False).returncode == 0
+
+    @contextlib.contextmanager
+    def asked_all_along(self) -> Iterator[Callable[[], list[int]]]:
+        """Asks while the block runs; what it gives tells which requests were answered, by their number."""
+        with tempfile.TemporaryFile("w+") as heard:
+            asking = subprocess.Popen([LAB, "--name", cluster.lab.name, "exec", "switch", "--", "busybox", "ping", "-i", "0.2", "-w", "300",
+                                       self.address], stdout=heard, start_new_session=True)
+
+            def answered() -> list[int]:
+                heard.seek(0)
+                return [int(number) for number in re.findall(r" seq=(\d+) ", heard.read())]
+
+            try:
+                yield answered
+            finally:
+                os.killpg(asking.pid, signal.SIGTERM)
+                asking.wait(10)
+
+    def test_its_address_answers_through_the_move_and_afterwards(self) -> None:
+        with self.asked_all_along() as answered:
+            wait_for(lambda: len(answered()) > 5, 20, "requests are answered before the move")
+            result = cluster.api.run_job(f"/vms/{self.vm}/migrate", {"to": "h2"})["result"]
+            moved = answered()[-1]
+            wait_for(lambda: answered()[-1] > moved + 10, 20, "requests are answered after the move")
+            numbers = answered()
+        gap = max(after - before for before, after in itertools.pairwise(numbers)) - 1
+        say(f"{len(numbers)} requests answered, at most {gap} lost in a row; downtime {result['downtime_ms']} ms")
+        self.assertLessEqual(gap, 15, "the address was silent for over 3 s")
+        self.assertEqual(["h2"], cluster.lab.where(self.vm, "--state-running"))
 
 
 class LocalDisk(unittest.TestCase):
