@@ -111,6 +111,7 @@ std::unique_ptr<CLI::App> make_app(Session& session) {
     add_event_commands(*app, session);
     add_token_commands(*app, session);
     add_cluster_commands(*app, session);
+    add_offline_commands(*app, session);
     add_help_commands(*app, session);
     return app;
 }

@@ -29,6 +29,7 @@ void add_migration_commands(CLI::App& app, Session& session);
 void add_event_commands(CLI::App& app, Session& session);
 void add_token_commands(CLI::App& app, Session& session);
 void add_cluster_commands(CLI::App& app, Session& session);
+void add_offline_commands(CLI::App& app, Session& session);
 void add_help_commands(CLI::App& app, Session& session);
 
 /// A group such as `vm`: prints its help when no command follows.
