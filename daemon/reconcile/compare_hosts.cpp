@@ -1,6 +1,7 @@
 // The pure part of a pair's check: facts against facts, pools against pools.
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "daemon/reconcile/host_verdict.h"
 #include "daemon/reconcile/pair_check.h"
@@ -77,6 +78,23 @@ std::vector<PairCheck> compare_hosts(const Host& from, const Host& to) {
         compare_choices("machine_types", "machine types", from.facts.machine_types, to.facts.machine_types));
     checks.push_back(compare_choices("cpu_models", "CPU models", from.facts.cpu_models, to.facts.cpu_models));
     return checks;
+}
+
+PairCheck compare_features(const Host& to, const std::vector<std::string>& on_source,
+                           const std::vector<std::string>& on_target) {
+    if (on_source.empty() || on_target.empty())
+        return {"cpu_features", CheckVerdict::unknown, "a host names no features of its CPU", ""};
+    std::vector<std::string> missing;
+    std::ranges::set_difference(on_source, on_target, std::back_inserter(missing));
+    if (missing.empty())
+        return {"cpu_features", CheckVerdict::ok,
+                fmt::format("the CPU of {} has all {} features that guests of the source may have", to.name,
+                            on_source.size()),
+                ""};
+    return {"cpu_features", CheckVerdict::warning,
+            fmt::format("the CPU of {} lacks {}", to.name, fmt::join(missing, ", ")),
+            "a VM that has the source's own CPU can't move there: give it a CPU model that both hosts have, and "
+            "restart it"};
 }
 
 std::vector<std::string> common_pools(const Snapshot& snapshot, const HostId& from, const HostId& to) {

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "core/try.h"
+#include "drivers/cpu.h"
 
 namespace ballast::reconcile {
 
@@ -88,6 +89,8 @@ drivers::Task<HostPair> PairChecker::check(HostId from_id, HostId to_id) {
         const bool probed = std::ranges::find(pair.checks, one.name, &PairCheck::name) != pair.checks.end();
         if (!probed) pair.checks.push_back(std::move(one));
     }
+    auto features = co_await check_features(source, target, to);
+    pair.checks.push_back(std::move(features));
     if (has_moved(*snapshot, from_id, to_id)) note_open_ports(pair);
     for (const auto& pool : common_pools(*snapshot, from_id, to_id)) {
         auto found = co_await check_pool(from, to, pool);
@@ -111,6 +114,19 @@ drivers::Task<HostPair> PairChecker::store(HostPair pair) {
     const auto snapshot = store_->snapshot();
     const HostPair* stored = snapshot->pairs.find(pair.id);
     co_return stored != nullptr ? *stored : pair;
+}
+
+/// Both hosts are asked now: their facts name models only.
+asio::awaitable<PairCheck> PairChecker::check_features(std::shared_ptr<drivers::HostDriver> source,
+                                                       std::shared_ptr<drivers::HostDriver> target, Host to) {
+    drivers::CpuRole* const here = drivers::find_cpu_role(*source);
+    drivers::CpuRole* const there = drivers::find_cpu_role(*target);
+    if (here == nullptr || there == nullptr) co_return compare_features(to, {}, {});
+    const auto on_source = co_await here->guest_features();
+    if (!on_source) co_return PairCheck{"cpu_features", CheckVerdict::unknown, on_source.error().chain(), ""};
+    const auto on_target = co_await there->guest_features();
+    if (!on_target) co_return PairCheck{"cpu_features", CheckVerdict::unknown, on_target.error().chain(), ""};
+    co_return compare_features(to, *on_source, *on_target);
 }
 
 drivers::Task<PairCheck> PairChecker::check_pool(Host from, Host to, std::string pool) {

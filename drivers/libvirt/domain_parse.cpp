@@ -1,6 +1,7 @@
 #include "drivers/libvirt/domain_parse.h"
 
 #include <algorithm>
+#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -82,6 +83,12 @@ BalloonSpec read_balloon(const pugi::xml_node& node) {
     return balloon;
 }
 
+/// A model by its name, or the mode that takes the host's own CPU: host-model, host-passthrough, maximum.
+std::string read_cpu(const pugi::xml_node& cpu) {
+    const std::string_view mode = cpu.attribute("mode").as_string("custom");
+    return mode == "custom" ? cpu.child("model").text().as_string() : std::string(mode);
+}
+
 VmSpec read_spec(const pugi::xml_node& domain) {
     VmSpec spec;
     spec.memory = read_size(domain.child("memory"));
@@ -89,7 +96,7 @@ VmSpec read_spec(const pugi::xml_node& domain) {
     spec.vcpus = vcpu.attribute("current").as_int(vcpu.text().as_int(1));
     const auto os = domain.child("os");
     spec.machine = os.child("type").attribute("machine").as_string();
-    spec.cpu_model = domain.child("cpu").child("model").text().as_string();
+    spec.cpu_model = read_cpu(domain.child("cpu"));
     spec.boot.kernel = os.child("kernel").text().as_string();
     spec.boot.initrd = os.child("initrd").text().as_string();
     spec.boot.cmdline = os.child("cmdline").text().as_string();
@@ -199,6 +206,33 @@ Result<DomainCapabilities> parse_domain_capabilities(const std::string& xml) {
     for (const auto& choice : root.child("os").child("enum").children("value"))
         found.firmware.emplace_back(choice.text().as_string());
     return found;
+}
+
+std::string parse_host_model(const std::string& xml) {
+    pugi::xml_document document;
+    if (!load(document, xml, "the host's domain capabilities")) return {};
+    const auto modes = document.child("domainCapabilities").child("cpu");
+    const auto mode = modes.find_child_by_attribute("mode", "name", "host-model");
+    if (!mode.child("model")) return {};
+    pugi::xml_document made;
+    auto cpu = made.append_child("cpu");
+    cpu.append_attribute("mode").set_value("custom");
+    cpu.append_attribute("match").set_value("exact");
+    for (const auto& part : mode.children()) cpu.append_copy(part);
+    std::ostringstream out;
+    made.print(out, "", pugi::format_raw | pugi::format_no_declaration);
+    return out.str();
+}
+
+std::vector<std::string> parse_features(const std::string& cpu) {
+    pugi::xml_document document;
+    std::vector<std::string> features;
+    if (!load(document, cpu, "a CPU")) return features;
+    for (const auto& feature : document.child("cpu").children("feature"))
+        if (std::string_view(feature.attribute("policy").as_string("require")) == "require")
+            features.emplace_back(feature.attribute("name").as_string());
+    std::sort(features.begin(), features.end());
+    return features;
 }
 
 std::vector<std::string> parse_machine_types(const std::string& capabilities, const std::string& architecture) {

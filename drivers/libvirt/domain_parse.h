@@ -28,6 +28,12 @@ struct DomainCapabilities {
 };
 [[nodiscard]] Result<DomainCapabilities> parse_domain_capabilities(const std::string& xml);
 
+/// The CPU of host-model guests in the host's domain capabilities, as a <cpu> element that libvirt takes; empty where
+/// it offers none.
+[[nodiscard]] std::string parse_host_model(const std::string& xml);
+/// The features that a <cpu> element requires, sorted.
+[[nodiscard]] std::vector<std::string> parse_features(const std::string& cpu);
+
 /// Machine types of a guest architecture, from the host's capabilities.
 [[nodiscard]] std::vector<std::string> parse_machine_types(const std::string& capabilities,
                                                            const std::string& architecture);

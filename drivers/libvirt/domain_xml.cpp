@@ -106,6 +106,11 @@ void add_cpu(pugi::xml_node domain, const VmSpec& spec, const Choices& choices) 
         add(domain, "cpu", {{"mode", "host-model"}, {"check", "partial"}});
         return;
     }
+    if (spec.cpu_model.starts_with("host-") || spec.cpu_model == "maximum") {
+        const std::string check = spec.cpu_model == "host-model" ? "partial" : "none";
+        add(domain, "cpu", {{"mode", spec.cpu_model}, {"check", check}});
+        return;
+    }
     auto cpu = add(domain, "cpu", {{"mode", "custom"}, {"match", "exact"}, {"check", tcg ? "none" : "partial"}});
     auto model = add(cpu, "model", spec.cpu_model.empty() ? std::string("qemu64") : spec.cpu_model);
     model.append_attribute("fallback").set_value("forbid");

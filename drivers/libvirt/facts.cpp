@@ -138,4 +138,21 @@ Result<Platform> read_platform(virConnectPtr connection) {
                     .libvirt_version = version};
 }
 
+Result<std::vector<std::string>> read_guest_features(virConnectPtr connection) {
+    BALLAST_TRY(const auto platform, read_platform(connection));
+    if (platform.mock) return fail(Code::unimplemented, "libvirt's test driver has no CPU of its own");
+    const char* virt_type = platform.kvm ? "kvm" : "qemu";
+    const char* architecture = platform.architecture.c_str();
+    char* raw = virConnectGetDomainCapabilities(connection, nullptr, architecture, nullptr, virt_type, 0);
+    if (raw == nullptr) return refused("can't read the host's domain capabilities");
+    const std::string cpu = parse_host_model(take_text(raw));
+    if (cpu.empty())
+        return fail(Code::unimplemented, "the host offers no host-model CPU to guests of type {}", virt_type);
+    const char* cpus[] = {cpu.c_str()};
+    raw = virConnectBaselineHypervisorCPU(connection, nullptr, architecture, nullptr, virt_type, cpus, 1,
+                                          VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES);
+    if (raw == nullptr) return refused("can't read the features of the host's CPU");
+    return parse_features(take_text(raw));
+}
+
 }  // namespace ballast::drivers::libvirt

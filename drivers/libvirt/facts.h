@@ -9,6 +9,9 @@ namespace ballast::drivers::libvirt {
 
 [[nodiscard]] Result<HostFacts> read_facts(virConnectPtr connection);
 
+/// What guests of host-model have there, sorted. Errors: unimplemented (libvirt's test driver).
+[[nodiscard]] Result<std::vector<std::string>> read_guest_features(virConnectPtr connection);
+
 /// The part of the facts that a definition depends on.
 [[nodiscard]] Result<Platform> read_platform(virConnectPtr connection);
 

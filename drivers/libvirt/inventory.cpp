@@ -40,10 +40,13 @@ Result<std::string> read_definition(virDomainPtr domain, bool persistent) {
 }
 
 /// A device that was plugged in for this run only (`virsh attach-disk --live`) is in the live definition alone; its
-/// disk is in use all the same (SAFETY.md 10).
-Result<void> add_live_devices(virDomainPtr domain, VmSpec& spec) {
+/// disk is in use all the same (SAFETY.md 10), and it binds the VM to the host as any other (SAFETY.md 11).
+Result<void> add_live_devices(virDomainPtr domain, DomainView& view) {
     BALLAST_TRY(const auto xml, read_definition(domain, false));
     BALLAST_TRY(const auto live, parse_domain(xml));
+    VmSpec& spec = view.spec;
+    for (const auto& bond : live.bound_by)
+        if (std::ranges::find(view.bound_by, bond) == view.bound_by.end()) view.bound_by.push_back(bond);
     for (const auto& disk : live.spec.disks) {
         const auto is_it = [&](const DiskSpec& known) {
             return known.path == disk.path || (known.target == disk.target && known.path.empty());
@@ -103,7 +106,7 @@ Result<DomainView> read_view(virDomainPtr domain, const Flags& flags) {
     view.autostart = flags.autostart;
     add_bonds(domain, flags, view.bound_by);
     if (flags.run.state != VIR_DOMAIN_SHUTOFF) {
-        if (flags.persistent) BALLAST_CHECK(add_live_devices(domain, view.spec));
+        if (flags.persistent) BALLAST_CHECK(add_live_devices(domain, view));
         BALLAST_TRY(view.balloon, read_balloon(domain));
     }
     return view;

@@ -1,15 +1,17 @@
 #include "drivers/libvirt/libvirt_driver.h"
 
 #include "core/try.h"
+#include "drivers/cpu.h"
 #include "drivers/libvirt/events.h"
 #include "drivers/libvirt/executor.h"
+#include "drivers/libvirt/facts.h"
 #include "drivers/libvirt/roles.h"
 #include "drivers/libvirt/uri.h"
 
 namespace ballast::drivers::libvirt {
 namespace {
 
-class LibvirtHost final : public HostDriver {
+class LibvirtHost final : public HostDriver, public CpuRole {
   public:
     LibvirtHost(ExecutorPtr executor, EventSink sink)
         : executor_(std::move(executor)),
@@ -27,6 +29,10 @@ class LibvirtHost final : public HostDriver {
     MigrationRole& migration() override { return *migration_; }
     Memory& memory() override { return *memory_; }
     Storage& storage() override { return *storage_; }
+    Task<std::vector<std::string>> guest_features() override {
+        return Executor::call<std::vector<std::string>>(executor_, {.what = "read the features of its CPU"},
+                                                        read_guest_features);
+    }
     [[nodiscard]] LinkState link() const override { return executor_->link(); }
     void close() override { executor_->close(); }
 

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "core/clock.h"
+#include "drivers/cpu.h"
 #include "tests/integration/drivers_libvirt/fixture.h"
 
 namespace ballast::testing {
@@ -61,6 +62,12 @@ TEST_F(LabDriver, ReadsWhatAHostIsAndCanDo) {
     EXPECT_THAT(facts->cpu_models, Contains("qemu64"));
     EXPECT_THAT(facts->networks, Contains(Field(&HostNetwork::name, "lab")));
     EXPECT_TRUE(facts->userfaultfd_likely) << "QEMU runs as root there";
+    auto* const cpu = find_cpu_role(host(0));
+    ASSERT_NE(cpu, nullptr);
+    const auto features = run(cpu->guest_features());
+    ASSERT_THAT(features, Succeeds());
+    EXPECT_THAT(*features, Contains("sse2"));
+    EXPECT_TRUE(std::ranges::is_sorted(*features));
 }
 
 TEST_F(LabDriver, TakesADomainThroughItsLife) {
@@ -201,7 +208,16 @@ TEST_F(LabDriver, SeesWhatVirshDoes) {
 }
 
 TEST_F(LabDriver, NamesWhatBindsADomainToItsHost) {
-    const auto definition = guest("bound");
+    NewVolume disk;
+    disk.pool = "shared";
+    disk.name = "bound.qcow2";
+    disk.format = "qcow2";
+    disk.capacity = mebibytes(8);
+    const auto volume = run(host(0).storage().create_volume(disk));
+    ASSERT_THAT(volume, Succeeds());
+    auto definition = guest("bound");
+    definition.spec.disks.resize(1);
+    definition.spec.disks[0].path = volume->path;
     make_running(0, definition);
     static_cast<void>(lab().virsh(0, "managedsave bound"));
     const auto view = run(host(0).compute().read_domain(definition.id));
@@ -212,6 +228,19 @@ TEST_F(LabDriver, NamesWhatBindsADomainToItsHost) {
     EXPECT_THAT(*all, Contains(Field(&DomainView::bound_by, Contains("managed save"))));
     EXPECT_THAT(run(host(0).compute().undefine(definition.id)), Not(Succeeds())) << "that would lose the saved state";
     static_cast<void>(lab().virsh(0, "managedsave-remove bound"));
+    const auto bonds = [&] { return run(host(0).compute().read_domain(definition.id))->bound_by; };
+    EXPECT_THAT(bonds(), ::testing::IsEmpty());
+    static_cast<void>(lab().virsh(0, "snapshot-create-as bound before"));
+    EXPECT_THAT(bonds(), Contains("1 snapshot"));
+    static_cast<void>(lab().virsh(0, "snapshot-delete bound before --metadata"));
+    static_cast<void>(
+        lab().virsh(0, "attach-disk bound '' sda --type cdrom --mode readonly --targetbus sata --config"));
+    ASSERT_THAT(run(host(0).compute().start(definition.id)), Succeeds());
+    EXPECT_THAT(bonds(), ::testing::IsEmpty()) << "an empty drive";
+    static_cast<void>(lab().virsh(0, "change-media bound sda /etc/hostname --insert --live"));
+    EXPECT_THAT(bonds(), Contains("local media /etc/hostname")) << "for this run only, but now";
+    EXPECT_THAT(run(host(0).compute().destroy(definition.id)), Succeeds());
+    EXPECT_THAT(run(host(0).storage().delete_volume(disk.pool, disk.name)), Succeeds());
 }
 
 TEST_F(LabDriver, RefusesWhatAHostDoesNotHave) {

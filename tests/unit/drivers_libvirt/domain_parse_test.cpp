@@ -56,6 +56,20 @@ TEST(DomainParse, ReadsAForeignDefinition) {
     EXPECT_THAT(view->bound_by, ElementsAre("passthrough device (pci)", "local media /iso/debian.iso"));
 }
 
+TEST(DomainParse, ReadsTheModeOfACpuThatIsTheHostsOwn) {
+    const auto model_of = [](const std::string& cpu) {
+        const auto view =
+            parse_domain("<domain><name>x</name><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid>" + cpu + "</domain>");
+        return view ? view->spec.cpu_model : view.error().message();
+    };
+    EXPECT_EQ(model_of("<cpu mode='host-passthrough' check='none' migratable='on'/>"), "host-passthrough");
+    EXPECT_EQ(model_of("<cpu mode='host-model' check='partial'/>"), "host-model");
+    EXPECT_EQ(model_of("<cpu mode='maximum'/>"), "maximum");
+    EXPECT_EQ(model_of("<cpu mode='custom' match='exact'><model>EPYC</model></cpu>"), "EPYC");
+    EXPECT_EQ(model_of("<cpu match='exact'><model>EPYC</model></cpu>"), "EPYC");
+    EXPECT_EQ(model_of(""), "");
+}
+
 TEST(DomainParse, FindsAStampUnderAnyPrefix) {
     const auto stamped = [](const char* metadata) {
         return parse_domain(std::string("<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><metadata>") +
@@ -133,6 +147,22 @@ TEST(DomainParse, ReadsDomainCapabilities) {
     EXPECT_EQ(found->virt_type, "qemu");
     EXPECT_THAT(found->cpu_models, ElementsAre("qemu64", "Old"));
     EXPECT_THAT(found->firmware, ElementsAre("efi"));
+}
+
+TEST(DomainParse, MakesACpuOfTheHostModelAndReadsWhatOneRequires) {
+    const std::string cpu = parse_host_model(R"(<domainCapabilities><cpu><mode name='host-passthrough' supported='yes'/>
+        <mode name='host-model' supported='yes'><model fallback='forbid'>EPYC</model><vendor>AMD</vendor>
+          <feature policy='require' name='pku'/><feature policy='disable' name='vme'/></mode></cpu></domainCapabilities>)");
+    EXPECT_EQ(cpu, R"(<cpu mode="custom" match="exact"><model fallback="forbid">EPYC</model><vendor>AMD</vendor>)"
+                   R"(<feature policy="require" name="pku"/><feature policy="disable" name="vme"/></cpu>)");
+    EXPECT_EQ(parse_host_model("<domainCapabilities><cpu><mode name='host-model' supported='no'/></cpu>"
+                               "</domainCapabilities>"),
+              "");
+    EXPECT_EQ(parse_host_model("rubbish"), "");
+    EXPECT_THAT(parse_features("<cpu><model>EPYC</model><feature policy='require' name='pku'/>"
+                               "<feature policy='disable' name='vme'/><feature policy='require' name='aes'/></cpu>"),
+                ElementsAre("aes", "pku"));
+    EXPECT_THAT(parse_features("rubbish"), IsEmpty());
 }
 
 }  // namespace

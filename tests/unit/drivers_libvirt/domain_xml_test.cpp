@@ -165,6 +165,18 @@ TEST(DomainXml, RefusesWhatTheHostDoesNotOffer) {
     EXPECT_THAT(make_domain_xml(definition, bare), Refuses(Code::failed_precondition, "q35"));
 }
 
+TEST(DomainXml, WritesTheHostsOwnCpuAsAModeAndReadsItBack) {
+    auto definition = a_definition();
+    for (const std::string mode : {"host-model", "host-passthrough", "maximum"}) {
+        definition.spec.cpu_model = mode;
+        const auto xml = make_domain_xml(definition, a_platform());
+        ASSERT_THAT(xml, Succeeds());
+        EXPECT_NE(xml->find("<cpu mode=\"" + mode + "\""), std::string::npos) << *xml;
+        EXPECT_EQ(xml->find("<model fallback"), std::string::npos) << "a mode is no model's name";
+        EXPECT_EQ(parse_domain(*xml)->spec.cpu_model, mode);
+    }
+}
+
 TEST(DomainXml, RefusesADiskWithoutAVolumeAndANicWithoutANetwork) {
     auto definition = a_definition();
     definition.spec.disks.emplace_back();
