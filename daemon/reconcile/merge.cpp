@@ -341,6 +341,13 @@ void set_state(Vm& vm, const Seen& seen, const MergeContext& context) {
     if (!same) vm.state_since = context.now;
 }
 
+/// Whether the owner's stamp knows of a later epoch than the store. Then the store is a restored one (SAFETY.md 7): its
+/// epoch stays behind, so that this is seen for as long as nobody decides.
+bool is_ahead(const Vm& vm, const MergeContext& context) {
+    const Definition* owner = find_owner(vm);
+    return owner != nullptr && owner->cluster == context.cluster && owner->epoch > vm.epoch;
+}
+
 /// Owner, state and alerts from the definitions. False: doubtful.
 bool judge(Vm& vm, const std::vector<HostSaid>& said, const MergeContext& context, bool is_new) {
     const Copies copies = copies_of(vm, context);
@@ -350,8 +357,9 @@ bool judge(Vm& vm, const std::vector<HostSaid>& said, const MergeContext& contex
     if (copies.active.size() > 1) seen = judge_copies(vm, copies, context);
     if (!seen) return false;
     const auto owner = still_in_conflict ? vm.host : decide_owner(vm, copies, context);
-    if (vm.managed && !is_new && owner && owner != vm.host) ++vm.epoch;
+    const bool moved = vm.managed && !is_new && owner && owner != vm.host;
     vm.host = owner;
+    if (moved && !is_ahead(vm, context)) ++vm.epoch;
     const auto* view = view_from(said, vm.host);
     if (copies.active.size() <= 1 && !still_in_conflict)
         seen = judge_owner(vm, copies, context, view != nullptr ? view->state_reason : std::string{});

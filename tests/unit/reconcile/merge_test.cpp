@@ -245,6 +245,16 @@ TEST_F(Merge, AMoveDoneOutsideIsFollowed) {
     EXPECT_THAT(kinds, Contains("vm.moved"));
 }
 
+TEST_F(Merge, AMoveThatARestoredStoreKnowsNothingOfIsFollowedAndMakesItObserveOnly) {
+    const Vm yesterday = a_vm().on("h1").running().epoch(1).build();
+    const std::vector<HostSaid> today{absent("h1"), defined("h2", stamped(a_view(DomainState::running), 2))};
+    const Vm found = after(yesterday, today);
+    EXPECT_EQ(found.host, HostId("h2"));
+    EXPECT_EQ(found.epoch, 1U) << "the host's is ahead for as long as nobody decides";
+    EXPECT_TRUE(alert::is_observe_only(found));
+    EXPECT_TRUE(alert::is_observe_only(after(found, today)));
+}
+
 TEST_F(Merge, AnIncomingCopyIsNotTheOwner) {
     Vm row = a_vm().observed().on("h1").running().build();
     EXPECT_EQ(after(row, {defined("h2", DomainState::incoming)}).host, HostId("h1"));
