@@ -160,8 +160,31 @@ void Engine::dispatch() {
         const bool b_waits = b->state == JobState::queued;
         return a_waits != b_waits ? b_waits : a->id < b->id;
     });
-    for (const auto& job : open)
-        if (may_begin(*job)) begin(*job);
+    for (const auto& job : open) {
+        const bool called_off = job->state == JobState::queued && job->cancel_requested && !running_.contains(job->id);
+        if (called_off)
+            call_off(*job);
+        else if (may_begin(*job))
+            begin(*job);
+    }
+}
+
+/// One that has not begun ends at once, however long it would have waited for its VM.
+void Engine::call_off(const Job& job) {
+    running_.insert(job.id);
+    inherited_.erase(job.id);
+    boost::asio::co_spawn(
+        services_.executor,
+        [self = shared_from_this(),
+         run = std::make_shared<Run>(services_, commits_, job)]() -> boost::asio::awaitable<void> {
+            const Result<void> ended = co_await run->commit([id = run->id()](store::Transaction& transaction) {
+                return end_job(transaction, id, fail(Code::cancelled, "cancelled before it began"));
+            });
+            if (!ended)
+                spdlog::error("job={} its cancelling could not be stored: {}", run->id().str(), ended.error().chain());
+            self->running_.erase(run->id());
+        },
+        boost::asio::detached);
 }
 
 void Engine::begin(const Job& job) {

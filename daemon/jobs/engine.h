@@ -29,6 +29,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     void dispatch();
     [[nodiscard]] bool may_begin(const Job& job) const;
     void begin(const Job& job);
+    void call_off(const Job& job);
     boost::asio::awaitable<void> work(RunPtr run);
     boost::asio::awaitable<void> await_hosts(RunPtr run);
     boost::asio::awaitable<void> finish(RunPtr run, Result<Json> outcome);
