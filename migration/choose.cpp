@@ -143,6 +143,9 @@ Choice explicit_choice(const ForecastInput& input, const ModeForecast& forecast)
     choice.reason = fmt::format("{} was asked for: {} expected, {}", name_of(forecast.mode),
                                 to_string(forecast.total.likely), forecast.reason);
     if (!forecast.feasible) choice.warnings.push_back(forecast.reason);
+    const bool pulls = forecast.mode == MigrationMode::post_copy || forecast.mode == MigrationMode::hybrid;
+    if (!forecast.feasible && pulls)  // its reason is the limit that it breaks; the risk is said all the same
+        choice.reason += "; a failure while it pulls loses its running state";
     choice.plan = plan_of(input, choice);
     return choice;
 }

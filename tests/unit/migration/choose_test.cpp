@@ -163,6 +163,17 @@ TEST(Choice, KeepsAnExplicitModeWithAWarning) {
     EXPECT_THAT(chosen(input, ModeChoice::hybrid).warnings, IsEmpty());
 }
 
+TEST(Choice, SaysWhatAModeRisksThatPullsAlsoWhereItBreaksALimit) {
+    ForecastInput input = hot_guest(12);
+    EXPECT_THAT(chosen(input, ModeChoice::post_copy).reason, HasSubstr("loses its running state"));
+    input.terms.max_total = Milliseconds(10);
+    for (const ModeChoice mode : {ModeChoice::post_copy, ModeChoice::hybrid}) {
+        const Choice choice = chosen(input, mode);
+        EXPECT_THAT(choice.warnings, ElementsAre(HasSubstr("exceeds max_total")));
+        EXPECT_THAT(choice.reason, HasSubstr("loses its running state"));
+    }
+}
+
 TEST(Choice, WithoutACurveStartsWithPreCopyAndHasAWayOut) {
     ForecastInput input = an_input(12, {});
     const Choice allowed = chosen(input);
