@@ -364,6 +364,13 @@ Verdict judge_case(const Case& c) {
 
 }  // namespace
 
+bool may_yet_be_changed_by_a_call(const SourceSays& source, const TargetSays& target) {
+    const Source from = classify(source);
+    const Target to = classify(target);
+    const bool source_gone = from == Source::off || from == Source::absent || from == Source::dead;
+    return !(source_gone && (to == Target::pulling || to == Target::broken));
+}
+
 bool is_final(OwnershipAct act) {
     return act == OwnershipAct::keep_source || act == OwnershipAct::keep_target;
 }

@@ -64,7 +64,7 @@ struct JournalSays {
     Side owner = Side::source;   ///< whom the store names; target once adopt_target is persisted
     std::uint64_t epoch = 0;     ///< of the store's owner; a higher one on a host is foreign (SAFETY.md 7)
     /// Both sides were read twice in turn (source, target, source, target) and said the same, with no call of ours on
-    /// the domain still running. Only then may anything be ended, resumed or given up.
+    /// the domain still running that may change it. Only then may anything be ended, resumed or given up.
     bool settled = false;
     friend bool operator==(const JournalSays&, const JournalSays&) = default;
 };
@@ -116,6 +116,11 @@ struct RuleSet {
     bool adopt_only_what_took_over = true;
     bool two_running_copies_are_a_conflict = true;
 };
+
+/// Whether a migrate call that has not returned may still change what both sides say. Not where the source's QEMU is
+/// gone while the target pulls: no memory can come any more, and the target's libvirtd (9.0) may wait for it for ever,
+/// and our call with it.
+[[nodiscard]] bool may_yet_be_changed_by_a_call(const SourceSays& source, const TargetSays& target);
 
 [[nodiscard]] Verdict judge(const SourceSays& source, const TargetSays& target, const JournalSays& journal,
                             const RuleSet& rules = {});

@@ -84,6 +84,7 @@ class Connection {
         if (host.crashed) return pending->complete(fail(Code::unavailable, "host '{}' is down", name));
         const auto fault = take_fault(host, kind);
         if (!fault) return act(state, name, [pending](Result<T> result) { pending->complete(std::move(result)); });
+        if (fault->when == When::no_answer) return act(state, name, [pending](const Result<T>&) {});
         if (fault->when == When::after_effect) act(state, name, [](const Result<T>&) {});
         pending->complete(std::unexpected(fault->error));
     }

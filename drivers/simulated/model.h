@@ -92,8 +92,9 @@ enum class Call : std::uint8_t {
     refresh,
 };
 
-/// Whether an injected error comes instead of the call's effect or hides an effect that was made (outcome unknown).
-enum class When : std::uint8_t { before_effect, after_effect };
+/// Whether an injected error comes instead of the call's effect or hides an effect that was made (outcome unknown);
+/// `no_answer`: the effect is made and the call never returns, as of a libvirtd that hangs.
+enum class When : std::uint8_t { before_effect, after_effect, no_answer };
 
 /// Hard: the interface is down, QEMU notices soon. Silent: packets vanish and TCP waits.
 enum class Cut : std::uint8_t { none, hard, silent };

@@ -50,15 +50,8 @@ Task<> Move::perform(MigrationAct act) {
                 vm_, row()->terms.post_copy_bandwidth.value_or(no_bandwidth_limit), true);
         case MigrationAct::abort_job:
             co_return co_await source_->migration().abort(vm_);
-        case MigrationAct::ask_both_sides: {
-            BALLAST_CO_TRY(auto verdict, co_await assess());
-            run_->report(95, "verifying: " + verdict.reason);
-            const bool undecided =
-                verdict.act == migration::OwnershipAct::ask_again || verdict.act == migration::OwnershipAct::conflict;
-            if (undecided) BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
-            post({.kind = MigrationEventKind::judged, .verdict = std::move(verdict)});
-            co_return Result<void>{};
-        }
+        case MigrationAct::ask_both_sides:
+            co_return co_await ask_both_sides();
         case MigrationAct::adopt_target:
             co_return co_await stamp(true);
         case MigrationAct::resume_source:
@@ -75,10 +68,67 @@ Task<> Move::perform(MigrationAct act) {
             co_return co_await alert_operator();
         case MigrationAct::record_result:
             co_return co_await record_result();
-        case MigrationAct::release_claim:
-            co_return Result<void>{};  // with the job's end, in one transaction
+        case MigrationAct::release_claim:  // itself with the job's end, in one transaction
+            co_return co_await withdraw_undecided();
     }
     std::unreachable();
+}
+
+namespace {
+
+/// What stays open for longer is an operator's business.
+constexpr Milliseconds undecided_patience{60'000};
+
+std::string undecided_alert(const JobId& job) {
+    return fmt::format("migration {}: still undecided:", job);
+}
+
+}  // namespace
+
+Task<> Move::ask_both_sides() {
+    BALLAST_CO_TRY(auto verdict, co_await assess());
+    run_->report(95, "verifying: " + verdict.reason);
+    const bool undecided =
+        verdict.act == migration::OwnershipAct::ask_again || verdict.act == migration::OwnershipAct::conflict;
+    if (!undecided) undecided_since_.reset();
+    if (undecided) {
+        BALLAST_CO_CHECK(co_await note_undecided(verdict.reason));
+        BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
+    }
+    post({.kind = MigrationEventKind::judged, .verdict = std::move(verdict)});
+    co_return Result<void>{};
+}
+
+/// Both copies are kept and asked again for as long as it takes; after a minute the VM says so.
+Task<> Move::note_undecided(std::string reason) {
+    const Timestamp now = run_->services().clock->now();
+    if (!undecided_since_) undecided_since_ = now;
+    if (now - *undecided_since_ < undecided_patience) co_return Result<void>{};
+    const std::string kind = undecided_alert(run_->id());
+    co_return co_await run_->commit([id = vm_, kind, reason](store::Transaction& transaction) -> Result<void> {
+        BALLAST_TRY(Vm vm, vm_of(transaction, id));
+        const auto raised = [&](const std::string& alert) { return alert.starts_with(kind); };
+        if (std::ranges::any_of(vm.alerts, raised)) return {};
+        vm.alerts.push_back(fmt::format(
+            "{} {}; look at both hosts (`virsh list --all`): once the copy that hangs is ended there, this goes on",
+            kind, reason));
+        const std::string alert = vm.alerts.back();
+        transaction.put(std::move(vm), {"vm.alert", alert});
+        return {};
+    });
+}
+
+Task<> Move::withdraw_undecided() {
+    const auto vm = run_->snapshot()->vms.find_ptr(vm_);
+    const std::string kind = undecided_alert(run_->id());
+    const auto raised = [kind](const std::string& alert) { return alert.starts_with(kind); };
+    if (!vm || std::ranges::none_of(vm->alerts, raised)) co_return Result<void>{};
+    co_return co_await run_->commit([id = vm_, raised](store::Transaction& transaction) -> Result<void> {
+        BALLAST_TRY(Vm row, vm_of(transaction, id));
+        std::erase_if(row.alerts, raised);
+        transaction.put(std::move(row), {"vm.alert_cleared", "the move is decided: nothing of it is open any more"});
+        return {};
+    });
 }
 
 /// The checks once more on the rows of now, and what must be true of the domain itself before the first act on it.
@@ -251,6 +301,29 @@ Task<HostId> Move::home_of_the_lost() {
     co_return there && there->persistent ? to_ : from_;
 }
 
+namespace {
+
+bool has_ended(const migration::SideSays& side) {
+    if (side.reach == migration::Reach::confirmed_dead) return true;
+    return side.reach == migration::Reach::answered && !(side.present && is_active(side.state));
+}
+
+/// As a VM runs that takes part in no move.
+bool runs_whole(const migration::SideSays& side) {
+    return side.reach == migration::Reach::answered && side.present && side.state == DomainState::running;
+}
+
+/// A restart that was queued before the daemon died is not queued twice.
+bool is_start_queued(const Snapshot& snapshot, const VmId& vm) {
+    bool queued = false;
+    snapshot.jobs.for_each([&](const Job& job) {
+        queued = queued || (job.kind == "vm.start" && job.vm == vm && !is_finished(job.state));
+    });
+    return queued;
+}
+
+}  // namespace
+
 /// Post-copy that lost one side: what is left of both copies ends, and the VM starts again from its disk (SAFETY.md 4).
 /// The other definition is stale from then on. libvirt 9.0 may refuse to remove it: where QEMU died on the source in
 /// the pull phase, it keeps the migration's job on the domain until its libvirtd is started again. That keeps nobody
@@ -269,6 +342,7 @@ Task<> Move::restart_from_disk() {
         vm.host = home;
         set_state(transaction, std::move(vm), VmState::stopped,
                   "its running state was lost in the move; it restarts from its disk", "vm.running_state_lost");
+        if (is_start_queued(transaction.snapshot(), vm_id)) return {};
         BALLAST_CHECK(submit(transaction, {.kind = "vm.start",
                                            .vm = vm_id,
                                            .host = home,
@@ -278,22 +352,21 @@ Task<> Move::restart_from_disk() {
     });
 }
 
-/// Whether nothing has come up meanwhile that runs and may: asked before every further try.
-Task<bool> Move::is_still_lost() {
+/// Asked before every further try: whether the VM is lost as before, or has come up meanwhile. Open while a host is
+/// silent.
+Task<std::optional<bool>> Move::is_still_lost() {
     BALLAST_CO_TRY(const auto verdict, co_await assess());
     if (verdict.act == migration::OwnershipAct::restart_from_disk) co_return true;
     BALLAST_CO_TRY(const auto source, co_await ask(from_));
     BALLAST_CO_TRY(const auto target, co_await ask(to_));
-    const auto has_ended = [](const migration::SideSays& side) {
-        if (side.reach == migration::Reach::confirmed_dead) return true;
-        return side.reach == migration::Reach::answered && !(side.present && is_active(side.state));
-    };
-    co_return has_ended(source) && has_ended(target);
+    if (has_ended(source) && has_ended(target)) co_return true;
+    const bool runs = (runs_whole(source) && has_ended(target)) || (runs_whole(target) && has_ended(source));
+    co_return runs ? std::optional(false) : std::nullopt;
 }
 
 /// Repeated until it is done, or somebody cancels: a VM whose running state is lost is not left lying there.
 Task<> Move::restart_until_done(bool judged_just_now) {
-    for (bool lost = judged_just_now;;) {
+    for (std::optional<bool> lost = judged_just_now ? std::optional(true) : std::nullopt; lost.value_or(true);) {
         if (lost) {
             const Result<void> done = co_await restart_from_disk();
             if (done) co_return done;
@@ -301,10 +374,11 @@ Task<> Move::restart_until_done(bool judged_just_now) {
             BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
         }
         if (run_->cancel_requested()) co_return fail(Code::cancelled, "the restart from disk was called off");
-        const Result<bool> still = co_await is_still_lost();
-        lost = still && *still;
+        const auto asked = co_await is_still_lost();
+        lost = asked ? *asked : std::nullopt;
         if (!lost) BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
     }
+    co_return Result<void>{};  // it runs again
 }
 
 Task<> Move::alert_operator() {

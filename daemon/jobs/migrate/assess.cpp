@@ -1,4 +1,5 @@
-// Both hosts, asked twice in turn: what was the same both times, with no call of ours still running, is settled.
+// Both hosts, asked twice in turn: what was the same both times, with no call of ours that may change it yet, is
+// settled.
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
 #include "daemon/jobs/migrate/move.h"
@@ -53,9 +54,10 @@ Task<migration::Verdict> Move::assess() {
     BALLAST_CO_TRY(const auto first_target, co_await ask(to_));
     BALLAST_CO_TRY(const auto source, co_await ask_source());
     BALLAST_CO_TRY(const auto second_target, co_await ask(to_));
-    const bool settled = source == first_source && second_target == first_target && !calling_;
     migration::TargetSays target;
     static_cast<migration::SideSays&>(target) = second_target;
+    const bool called = calling_ && migration::may_yet_be_changed_by_a_call(source, target);
+    const bool settled = source == first_source && second_target == first_target && !called;
     const auto vm = run_->snapshot()->vms.find_ptr(vm_);
     const std::uint64_t epoch = vm != nullptr ? vm->epoch : 0;
     co_return migration::judge(source, target, migration::journal_of(memo(), epoch, settled));

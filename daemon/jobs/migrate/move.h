@@ -45,6 +45,9 @@ class Move : public std::enable_shared_from_this<Move> {
 
     // acts.cpp: what the machine asks for
     Task<> perform(migration::MigrationAct act);
+    Task<> ask_both_sides();
+    Task<> note_undecided(std::string reason);
+    Task<> withdraw_undecided();
     Task<> check_pair();
     Task<> call_migrate(bool resume_post_copy);
     Task<> stamp(bool on_target);
@@ -53,7 +56,7 @@ class Move : public std::enable_shared_from_this<Move> {
     Task<> end_copy(HostId host, std::shared_ptr<drivers::HostDriver> driver);
     Task<HostId> home_of_the_lost();
     Task<> restart_from_disk();
-    Task<bool> is_still_lost();
+    Task<std::optional<bool>> is_still_lost();
     Task<> restart_until_done(bool judged_just_now);
     Task<> alert_operator();
 
@@ -61,6 +64,7 @@ class Move : public std::enable_shared_from_this<Move> {
     boost::asio::awaitable<void> call(drivers::MigrationRequest request);
     boost::asio::awaitable<void> watch();
     Task<> watch_once();
+    void await_call();
     void take_hint(const drivers::DriverEvent& event);
     void look_at_push(const drivers::MigrationProgress& progress);
     void look_at_pull(const drivers::MigrationProgress& progress);
@@ -84,6 +88,7 @@ class Move : public std::enable_shared_from_this<Move> {
     std::shared_ptr<drivers::HostDriver> source_;
     std::shared_ptr<drivers::HostDriver> target_;
     std::deque<migration::MigrationEvent> events_;
+    std::optional<Timestamp> undecided_since_;
     bool calling_ = false;   ///< our migrate call has not returned
     bool resuming_ = false;  ///< it is one that resumes a broken post-copy
     bool watching_ = false;
@@ -99,6 +104,7 @@ class Move : public std::enable_shared_from_this<Move> {
     drivers::MigrationProgress last_progress_;
     Bytes pull_left_;  ///< at the last progress of the pull phase
     std::optional<Timestamp> pull_moved_;
+    std::optional<Timestamp> job_gone_;  ///< since when the source shows no job, though the call has not returned
 };
 
 /// Preflight, forecast, choice, lane, claim, migration row: all that must be true before anything is done. Errors name

@@ -16,6 +16,9 @@ using migration::MigrationEventKind;
 
 namespace {
 
+/// After the source's job has gone, the call returns within milliseconds, unless it hangs.
+constexpr Milliseconds patience_with_a_call{3'000};
+
 int percent_of(const MigrationProgress& progress) {
     if (progress.total.count() <= 0) return 0;
     return static_cast<int>(std::clamp((1.0 - progress.remaining / progress.total) * 90.0, 0.0, 90.0));
@@ -141,14 +144,31 @@ void Move::look_at_pull(const MigrationProgress& progress) {
                                                   to_string(run_->services().settings.pull_stall), progress.remaining));
 }
 
+/// The call has not returned, and the source shows no job: not begun yet, or its end is on the way. In the pull that
+/// end may never come: a target's libvirtd (9.0) whose source died can wait for memory for ever.
+void Move::await_call() {
+    if (row()->phase != MigrationPhase::pull) return;
+    const Timestamp now = run_->services().clock->now();
+    if (!job_gone_) job_gone_ = now;
+    if (now - *job_gone_ < patience_with_a_call) return;
+    job_gone_.reset();
+    post(MigrationEventKind::source_gone, "the source shows no migration any more, and the call has not returned");
+}
+
 /// One look at the job.
 Task<> Move::watch_once() {
-    BALLAST_CO_TRY(const MigrationProgress progress, co_await source_->migration().progress(vm_));
+    const Result<MigrationProgress> seen = co_await source_->migration().progress(vm_);
+    const bool absent = !seen && seen.error().code() == Code::not_found;
+    if (!seen && !(absent && calling_)) co_return std::unexpected(seen.error());
+    const MigrationProgress progress = seen.value_or(MigrationProgress{});
     if (progress.sent.count() > 0) last_progress_ = progress;
     if (!is_on_the_way()) co_return Result<void>{};
     const MigrationEventKind kind = event_of(progress.status);
-    if (kind == MigrationEventKind::job_lost && calling_)
-        co_return Result<void>{};  // not begun yet, or its end is on the way
+    if (kind == MigrationEventKind::job_lost && calling_) {
+        await_call();
+        co_return Result<void>{};
+    }
+    job_gone_.reset();
     if (kind == MigrationEventKind::post_copy_failed && resuming_)
         co_return Result<void>{};  // as it was before the resume; if that fails, its call returns
     if (kind == MigrationEventKind::job_active || kind == MigrationEventKind::switched) report(progress);

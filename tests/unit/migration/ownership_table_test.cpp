@@ -166,6 +166,16 @@ TEST(Ownership, ActsOnNothingThatWasReadOnlyOnce) {
     EXPECT_EQ(judge(source_absent, target(running), once).act, Act::ask_again);
 }
 
+TEST(Ownership, WaitsForNoCallOnceTheSourceOfAPullIsGone) {
+    EXPECT_FALSE(may_yet_be_changed_by_a_call(source(off), target(pulling)));
+    EXPECT_FALSE(may_yet_be_changed_by_a_call(source_absent, target(broken)));
+    EXPECT_FALSE(may_yet_be_changed_by_a_call(source(Reach::confirmed_dead), target(pulling)));
+    EXPECT_TRUE(may_yet_be_changed_by_a_call(source(Reach::silent), target(pulling)));
+    EXPECT_TRUE(may_yet_be_changed_by_a_call(source(broken), target(broken)));
+    EXPECT_TRUE(may_yet_be_changed_by_a_call(source(off), target(incoming)));
+    EXPECT_TRUE(may_yet_be_changed_by_a_call(source_absent, target(running)));
+}
+
 TEST(Ownership, StandsBackFromAHigherEpochAndAForeignCluster) {
     SourceSays ahead = source(running);
     ahead.epoch = 4;
