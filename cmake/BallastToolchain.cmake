@@ -15,8 +15,10 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
-      CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  if(BALLAST_PCH) # else as before: a changed command would run every compilation again
+    set(pch_sloppiness CCACHE_SLOPPINESS=pch_defines,time_macros)
+  endif()
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${pch_sloppiness} ${CCACHE})
 endif()
 find_program(MOLD mold)
 if(MOLD)
