@@ -117,9 +117,11 @@ class Preflight {
         if (terms_.offline) return check_is_off(state);
         switch (vm_.state) {
             case VmState::running:
-            case VmState::paused:
             case VmState::migrating:  // by the job that asks
                 return pass("vm_state", fmt::format("{} is {}", vm_.name, state));
+            case VmState::paused:  // ownership tells a copy that is whole by its running
+                return refuse("vm_state", fmt::format("{} is paused: only what runs is moved live", vm_.name),
+                              fmt::format("on {}: virsh resume {}", from_.name, vm_.name));
             case VmState::unknown:
                 return refuse("vm_state", fmt::format("{} is unknown: its host can't be asked", vm_.name),
                               fmt::format("wait for {}, or `ballast host confirm-dead {}`", from_.name, from_.name));
@@ -166,9 +168,10 @@ class Preflight {
             if (!is_judged_here(check.name)) checks_.push_back(check);
     }
 
-    /// A pool that is not shared concerns only VMs with a disk there; userfaultfd only post-copy.
+    /// A pool that is not shared concerns only VMs with a disk there, userfaultfd only post-copy, what the target's CPU
+    /// lacks only VMs that have their host's CPU.
     [[nodiscard]] static bool is_judged_here(std::string_view name) {
-        return name.starts_with("shared_pool") || name == "userfaultfd";
+        return name.starts_with("shared_pool") || name == "userfaultfd" || name == "cpu_features";
     }
 
     void check_machine() {
@@ -183,13 +186,8 @@ class Preflight {
                                to_.name, version(to_.facts.qemu_version)),
                    fmt::format("upgrade QEMU on {}: moves go from old to new only", to_.name));
         check_offered("machine_type", vm_.spec.machine, to_.facts.machine_types, "upgrade QEMU there");
-        if (!terms_.missing_cpu_features.empty())
-            return refuse("cpu_features",
-                          fmt::format("the CPU of {} lacks {}, which {} has", to_.name,
-                                      fmt::join(terms_.missing_cpu_features, ", "), vm_.name),
-                          "give the VM a CPU model that both hosts have, and restart it");
-        if (vm_.spec.cpu_model.starts_with("host-") || vm_.spec.cpu_model == "maximum")
-            check_same_cpu();
+        if (shows_own_cpu())
+            check_own_cpu();
         else
             check_offered("cpu_model", vm_.spec.cpu_model, to_.facts.cpu_models, "give the VM a model both hosts have");
     }
@@ -207,13 +205,41 @@ class Preflight {
         pass(name, fmt::format("{} offers {}", to_.name, wanted));
     }
 
-    void check_same_cpu() {
-        if (from_.facts.cpu_model == to_.facts.cpu_model)
-            return pass("cpu_model", fmt::format("both hosts have {}", from_.facts.cpu_model));
+    [[nodiscard]] static bool runs_kvm(const Host& host) {
+        if (host.settings.accelerator != Accelerator::auto_) return host.settings.accelerator == Accelerator::kvm;
+        return std::ranges::find(host.facts.accelerators, "kvm") != host.facts.accelerators.end();
+    }
+
+    /// Whether the guest has the CPU of its host; under KVM it does where its spec names none.
+    [[nodiscard]] bool shows_own_cpu() const {
+        const std::string& model = vm_.spec.cpu_model;
+        return model.starts_with("host-") || model == "maximum" || (model.empty() && runs_kvm(from_));
+    }
+
+    /// What the pair's check found feature by feature; without it only a CPU of the same model will do.
+    /// host-passthrough shows more than libvirt can compare.
+    void check_own_cpu() {
+        const std::string mode = vm_.spec.cpu_model.empty() ? "host-model" : vm_.spec.cpu_model;
+        const std::string way_out = "give the VM a CPU model that both hosts have, and restart it";
+        const PairCheck* compared = find_check("cpu_features");
+        if (compared != nullptr && compared->verdict == CheckVerdict::warning)
+            return refuse("cpu_features",
+                          fmt::format("{} has the CPU of {} ({}): {}", vm_.name, from_.name, mode, compared->detail),
+                          way_out);
+        const bool alike = from_.facts.cpu_model == to_.facts.cpu_model;
+        const bool suffices = compared != nullptr && compared->verdict == CheckVerdict::ok && mode == "host-model";
+        if (alike || suffices)
+            return pass("cpu_model", suffices ? compared->detail : fmt::format("both have {}", from_.facts.cpu_model));
         refuse("cpu_model",
-               fmt::format("{} shows the guest the CPU of {} ({}), {} has {}", vm_.spec.cpu_model, from_.name,
-                           from_.facts.cpu_model, to_.name, to_.facts.cpu_model),
-               "give the VM a named model that both hosts have");
+               fmt::format("{} shows the guest the CPU of {} ({}), {} has {}", mode, from_.name, from_.facts.cpu_model,
+                           to_.name, to_.facts.cpu_model),
+               way_out);
+    }
+
+    [[nodiscard]] const PairCheck* find_check(std::string_view name) const {
+        if (pair_ == nullptr) return nullptr;
+        const auto at = std::ranges::find(pair_->checks, name, &PairCheck::name);
+        return at == pair_->checks.end() ? nullptr : &*at;
     }
 
     void check_networks() {

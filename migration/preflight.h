@@ -17,8 +17,6 @@ struct MoveTerms {
     bool offline = false;  ///< only the definition of a VM that does not run is moved; `mode` is nothing then
     MigrationKnobs knobs{};
     MigrationTerms policy{};
-    /// What the target's CPU lacks of the VM's, by the hypervisor's own comparison; empty: nothing, or not compared.
-    std::vector<std::string> missing_cpu_features{};
 };
 
 /// One line per check, the refused ones with their way out; `pair` is nullptr where the pair was never checked.

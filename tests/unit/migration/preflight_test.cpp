@@ -91,7 +91,8 @@ TEST(Preflight, LetsAVmLeaveAHostInMaintenance) {
 
 TEST(Preflight, RefusesVmsThatAreNotThereToMove) {
     Move move;
-    for (const VmState state : {VmState::stopped, VmState::unknown, VmState::conflict, VmState::crashed}) {
+    for (const VmState state :
+         {VmState::stopped, VmState::paused, VmState::unknown, VmState::conflict, VmState::crashed}) {
         move.vm = a_vm("web1").on("h1").state(state);
         EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("web1")));
     }
@@ -135,8 +136,30 @@ TEST(Preflight, RefusesKnobsThatDoNotGoWithTheModeOrTheHosts) {
 
 TEST(Preflight, NamesTheCpuFeatureThatTheTargetLacks) {
     Move move;
-    move.terms.missing_cpu_features = {"avx512f", "pku"};
-    EXPECT_THAT(move.judge(), refused("cpu_features", "the CPU of h2 lacks avx512f, pku, which web1 has"));
+    const PairCheck lacks{"cpu_features", CheckVerdict::warning, "the CPU of h2 lacks avx512f, pku", "…"};
+    move.pair.check(lacks);
+    move.vm = a_vm("web1").on("h1").running().cpu_model("");
+    EXPECT_TRUE(verdict_of(move.judge())) << "under TCG its CPU is not its host's";
+    for (const char* mode : {"host-model", "host-passthrough", "maximum"}) {
+        move.vm = a_vm("web1").on("h1").running().cpu_model(mode);
+        EXPECT_THAT(move.judge(), refused("cpu_features", HasSubstr("the CPU of h2 lacks avx512f, pku")));
+    }
+    move.vm = a_vm("web1").on("h1").running().cpu_model("");
+    move.from = a_host("h1").accelerators({"kvm", "qemu"});
+    EXPECT_THAT(move.judge(), refused("cpu_features", "web1 has the CPU of h1 (host-model): " + lacks.detail));
+}
+
+TEST(Preflight, LetsAHostModelGoWhereEveryFeatureIs) {
+    Move move;
+    HostFacts other = a_host("h2").facts_so_far();
+    other.cpu_model = "EPYC-Milan";
+    move.to = a_host("h2").facts(other);
+    move.vm = a_vm("web1").on("h1").running().cpu_model("host-model");
+    EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("EPYC-Milan"))) << "nothing was compared";
+    move.pair.check({"cpu_features", CheckVerdict::ok, "the CPU of h2 has all", ""});
+    EXPECT_TRUE(verdict_of(move.judge()));
+    move.vm = a_vm("web1").on("h1").running().cpu_model("host-passthrough");
+    EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("EPYC-Milan"))) << "it shows more than was compared";
 }
 
 TEST(Preflight, MovesOfflineOnlyWhatDoesNotRun) {
