@@ -69,6 +69,11 @@ balance::RunAll on_threads(unsigned threads) {
     };
 }
 
+/// Names come from somebody's file: what is no UTF-8 in them is replaced.
+std::string text_of(const Json& json) {
+    return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
 Json json_of(const balance::HtoolsCluster& cluster, const RebalanceOptions& options, const balance::Plan& plan) {
     Json moves = Json::array();
     const auto node = [&](balance::Index host) { return cluster.nodes[static_cast<std::size_t>(host)].name; };
@@ -111,7 +116,7 @@ void print_plan(Session& session, const balance::HtoolsCluster& cluster, const R
                 const balance::Plan& plan) {
     switch (session.globals.format) {
         case Format::json:
-            session.out() << json_of(cluster, options, plan).dump(2) << "\n";
+            session.out() << text_of(json_of(cluster, options, plan)) << "\n";
             break;
         case Format::yaml:
             session.out() << to_yaml(json_of(cluster, options, plan));
@@ -131,6 +136,10 @@ void print_plan(Session& session, const balance::HtoolsCluster& cluster, const R
 
 Outcome<> rebalance(Session& session, const RebalanceOptions& options) {
     const auto begin = SteadyClock::now();
+    // Not by CLI11's range, which lets NaN pass.
+    if (options.budget && !(*options.budget >= 0 && *options.budget <= longest_budget))
+        return failing(Exit::usage, fmt::format("--budget is {}, not a number of seconds from 0 to {}", *options.budget,
+                                                longest_budget));
     BALLAST_TRY(const auto cluster, read_cluster(options.in));
     const auto problem = balance::htools_problem(cluster);
     balance::SearchOptions search;
@@ -155,8 +164,8 @@ Outcome<> rebalance(Session& session, const RebalanceOptions& options) {
 /// A whole number of MiB as the format has it, or a size with its unit.
 Result<std::int64_t> parse_mebibytes(std::string_view text) {
     std::int64_t mebibytes = 0;
-    const auto* end = text.data() + text.size();
-    const auto [at, error] = std::from_chars(text.data(), end, mebibytes);
+    const auto* end = text.end();
+    const auto [at, error] = std::from_chars(text.begin(), end, mebibytes);
     if (error == std::errc() && at == end && mebibytes >= 0) return mebibytes;
     BALLAST_TRY(const auto size, parse_bytes(text));
     return static_cast<std::int64_t>(size.count() >> 20);
@@ -202,7 +211,7 @@ Outcome<> place(Session& session, const PlaceOptions& options) {
                     {"candidates", found.candidates},
                     {"refused", {{"offline", found.offline}, {"memory", found.no_memory}, {"vcpus", found.no_vcpus}}}};
     if (session.globals.format == Format::json)
-        session.out() << json.dump(2) << "\n";
+        session.out() << text_of(json) << "\n";
     else if (session.globals.format == Format::yaml)
         session.out() << to_yaml(json);
     else if (session.globals.format == Format::name)
@@ -229,7 +238,6 @@ void add_rebalance(CLI::App& app, Session& session) {
         ->check(CLI::NonNegativeNumber.description(""))
         ->type_name("N");
     command->add_option("--budget", options->budget, "Seconds for the search; 0 changes nothing (default: by size)")
-        ->check(CLI::Range(0.0, longest_budget).description(""))
         ->type_name("SECONDS");
     command->add_option("--seed", options->seed, "The same seed gives the same plan (default 1)")->type_name("N");
     command->add_option("--threads", options->threads, "Threads of the search (default: all); the plan is the same")

@@ -89,8 +89,8 @@ class Parser {
 
     Result<std::int64_t> whole(std::string_view text, std::string_view what, std::int64_t least) const {
         std::int64_t value = 0;
-        const auto* end = text.data() + text.size();
-        const auto [at, error] = std::from_chars(text.data(), end, value);
+        const auto* end = text.end();
+        const auto [at, error] = std::from_chars(text.begin(), end, value);
         if (error != std::errc() || at != end || value < least || value > largest)
             return bad(fmt::format("{} is '{}', not a whole number from {} to {}", what, text, least, largest));
         return value;
@@ -98,8 +98,8 @@ class Parser {
 
     Result<double> ratio(std::string_view text, std::string_view what) const {
         double value = 0;
-        const auto* end = text.data() + text.size();
-        const auto [at, error] = std::from_chars(text.data(), end, value);
+        const auto* end = text.end();
+        const auto [at, error] = std::from_chars(text.begin(), end, value);
         if (error != std::errc() || at != end || !std::isfinite(value) || value <= 0)
             return bad(fmt::format("{} is '{}', not a number above 0", what, text));
         return value;

@@ -167,7 +167,8 @@ Problem htools_problem(const HtoolsCluster& cluster) {
         problem.hosts[pos(instance.primary)].memory += instance.memory;
     }
     for (auto& host : problem.hosts) host.base[0] = -static_cast<double>(host.memory);
-    problem.constant = htools_score(cluster, at) - full_score(problem, at);
+    const double rest = htools_score(cluster, at) - full_score(problem, at);
+    problem.constant = std::abs(rest) < 1e-9 ? 0 : rest;  // what is left of rounding is no part of the score
     return problem;
 }
 
