@@ -31,7 +31,7 @@ PUSH = (
     Case("push", "pre_copy", "target_qemu", (STAYED,), True),
     Case("push", "pre_copy", "cut_hard_3", EITHER),
     Case("push", "pre_copy", "cut_silent_3", EITHER, True),
-    Case("push", "pre_copy", "cut_hard_20", EITHER, True),
+    Case("push", "pre_copy", "cut_hard_20", EITHER),
     Case("push", "pre_copy", "cut_silent_20", EITHER),
     Case("push", "pre_copy", "cut_hard_60", EITHER),
     Case("push", "pre_copy", "cut_silent_60", EITHER),

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Any
 
 from harness.api import ENDED, ApiError
-from harness.base import say, wait_for
+from harness.base import in_full_only, say, wait_for
 from harness.cluster import MIB, Cluster, CopyWatch
 from harness.traveller import MOVED, STAYED, HandMove, Traveller
 
@@ -38,6 +38,7 @@ class TwoMovers(unittest.TestCase):
     def setUp(self) -> None:
         guest.settle()
 
+    @in_full_only("not run on the lab yet since its repair")
     def test_the_same_vm_asked_for_twice_runs_once(self) -> None:
         guest.begin("pre_copy")
         guest.reach("push")
@@ -113,6 +114,7 @@ class NoRoom(unittest.TestCase):
 class OldStore(unittest.TestCase):
     """A backup of the store is put back: it says where the VM was yesterday (SAFETY.md 7)."""
 
+    @in_full_only("not run on the lab yet since its repair")
     def test_a_store_of_yesterday_does_no_harm_to_a_vm_that_moved_since(self) -> None:
         guest.settle()
         guest.look()
@@ -171,6 +173,7 @@ class DeadInTheMiddle(unittest.TestCase):
         self.addCleanup(self.ghost.close)
         self.ghost.settle()
 
+    @in_full_only("not run on the lab yet since its repair")
     def test_a_host_that_comes_back_after_it_was_confirmed_dead_doubles_nothing_by_itself(self) -> None:
         ghost = self.ghost
         ghost.begin("pre_copy")

@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import unittest
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,6 +22,11 @@ FULL = os.environ.get("BALLAST_FULL") == "1"
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "lab"))
 T = TypeVar("T")
+
+
+def in_full_only(why: str) -> Callable[[T], T]:
+    """Marks a test that only BALLAST_FULL=1 runs, and says why."""
+    return unittest.skipUnless(FULL, f"BALLAST_FULL=1 runs it: {why}")
 
 
 def say(text: str) -> None:
