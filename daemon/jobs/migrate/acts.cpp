@@ -83,6 +83,10 @@ std::string undecided_alert(const JobId& job) {
     return fmt::format("migration {}: still undecided:", job);
 }
 
+bool has_alert(const Vm& vm, std::string_view kind) {
+    return std::ranges::any_of(vm.alerts, [&](const std::string& alert) { return alert.starts_with(kind); });
+}
+
 }  // namespace
 
 Task<> Move::ask_both_sides() {
@@ -92,7 +96,8 @@ Task<> Move::ask_both_sides() {
         verdict.act == migration::OwnershipAct::ask_again || verdict.act == migration::OwnershipAct::conflict;
     if (!undecided) undecided_since_.reset();
     if (undecided) {
-        BALLAST_CO_CHECK(co_await note_undecided(verdict.reason));
+        const Result<void> noted = co_await note_undecided(verdict.reason);
+        if (!noted) spdlog::warn("job={} vm={} {}", run_->id().str(), vm_.str(), noted.error().chain());
         BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
     }
     post({.kind = MigrationEventKind::judged, .verdict = std::move(verdict)});
@@ -103,30 +108,28 @@ Task<> Move::ask_both_sides() {
 Task<> Move::note_undecided(std::string reason) {
     const Timestamp now = run_->services().clock->now();
     if (!undecided_since_) undecided_since_ = now;
-    if (now - *undecided_since_ < undecided_patience) co_return Result<void>{};
     const std::string kind = undecided_alert(run_->id());
+    const auto row = run_->snapshot()->vms.find_ptr(vm_);
+    if (now - *undecided_since_ < undecided_patience || !row || has_alert(*row, kind)) co_return Result<void>{};
     co_return co_await run_->commit([id = vm_, kind, reason](store::Transaction& transaction) -> Result<void> {
         BALLAST_TRY(Vm vm, vm_of(transaction, id));
-        const auto raised = [&](const std::string& alert) { return alert.starts_with(kind); };
-        if (std::ranges::any_of(vm.alerts, raised)) return {};
-        vm.alerts.push_back(fmt::format(
+        const std::string alert = fmt::format(
             "{} {}; look at both hosts (`virsh list --all`): once the copy that hangs is ended there, this goes on",
-            kind, reason));
-        const std::string alert = vm.alerts.back();
+            kind, reason);
+        vm.alerts.push_back(alert);
         transaction.put(std::move(vm), {"vm.alert", alert});
         return {};
     });
 }
 
 Task<> Move::withdraw_undecided() {
-    const auto vm = run_->snapshot()->vms.find_ptr(vm_);
+    const auto row = run_->snapshot()->vms.find_ptr(vm_);
     const std::string kind = undecided_alert(run_->id());
-    const auto raised = [kind](const std::string& alert) { return alert.starts_with(kind); };
-    if (!vm || std::ranges::none_of(vm->alerts, raised)) co_return Result<void>{};
-    co_return co_await run_->commit([id = vm_, raised](store::Transaction& transaction) -> Result<void> {
-        BALLAST_TRY(Vm row, vm_of(transaction, id));
-        std::erase_if(row.alerts, raised);
-        transaction.put(std::move(row), {"vm.alert_cleared", "the move is decided: nothing of it is open any more"});
+    if (!row || !has_alert(*row, kind)) co_return Result<void>{};
+    co_return co_await run_->commit([id = vm_, kind](store::Transaction& transaction) -> Result<void> {
+        BALLAST_TRY(Vm vm, vm_of(transaction, id));
+        std::erase_if(vm.alerts, [&](const std::string& alert) { return alert.starts_with(kind); });
+        transaction.put(std::move(vm), {"vm.alert_cleared", "the move is decided: nothing of it is open any more"});
         return {};
     });
 }

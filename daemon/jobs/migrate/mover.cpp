@@ -146,6 +146,7 @@ Task<Json> Move::go() {
     const auto begun = row();
     if (owes_restart()) {
         const Result<void> restarted = co_await restart_until_done(false);
+        static_cast<void>(co_await withdraw_undecided());
         if (!restarted) spdlog::warn("job={} vm={} {}", run_->id().str(), vm_.str(), restarted.error().chain());
     }
     post(begun->phase == MigrationPhase::claimed ? MigrationEventKind::begin : MigrationEventKind::restarted);
