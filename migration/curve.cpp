@@ -23,9 +23,11 @@ struct Stretch {
     const MigrationRound* after;
 };
 
-/// A round of a second or more has QEMU's own count of the pages that it found newly dirty at its end.
+/// A round of a second or more has QEMU's own count of the pages that it found newly dirty at its end. QEMU does not
+/// count at the end of each: a figure that has not changed is an older round's.
 std::optional<CurvePoint> counted_by_qemu(const Stretch& round, double seconds) {
-    if (seconds < 1 || round.after->dirty_pages_per_second <= 0) return {};
+    const bool counted = round.after->dirty_pages_per_second != round.before->dirty_pages_per_second;
+    if (seconds < 1 || round.after->dirty_pages_per_second <= 0 || !counted) return {};
     const double dirtied = static_cast<double>(round.after->dirty_pages_per_second) * model::page * seconds;
     return CurvePoint{.window = model::time_of(seconds),
                       .dirtied = bytes_of(dirtied),
@@ -79,13 +81,15 @@ Bytes dirtied_within(const DirtyCurve& curve, Milliseconds time, Bound bound) {
 
 std::vector<CurvePoint> points_of_rounds(const Migration& migration) {
     std::vector<CurvePoint> points;
+    if (migration.mode == MigrationMode::stop_and_copy) return points;  // the guest stood still
     MigrationRound start;
-    start.round = 1;
     start.at = migration.setup.value_or(Milliseconds(0));
     const MigrationRound* before = &start;
     for (const MigrationRound& round : migration.rounds) {
-        if (round.round <= 1) continue;  // the first one's beginning
-        if (migration.throttle > 0 && round.round > 3) break;
+        // Throttled from the third on; with XBZRLE it is then too short to be read; in the last one the guest stood
+        // still.
+        if ((migration.throttle > 0 || migration.knobs.xbzrle) && round.round > 2) break;
+        if (&round == &migration.rounds.back() && round.remaining.count() == 0) break;
         const double seconds = seconds_of(round.at - before->at);
         const Stretch stretch{.before = before, .after = &round};
         // Several rounds between two readings: what is left was dirtied in the last of them alone.

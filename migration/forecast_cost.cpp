@@ -58,11 +58,13 @@ double delta_at(const ForecastInput& input, Bound bound) {
     return std::clamp(*input.delta * factor, least_delta, 1.0);
 }
 
-/// What goes over the wire for a page that is sent again: with XBZRLE its difference, if the cache has held it.
-double resent(const Case& one, const MigrationKnobs& knobs) {
+/// What goes over the wire for a page that is sent again: with XBZRLE its difference, if the cache has held it. A slot
+/// is chosen by the page's address, so below the size of memory it is kept by the pages that share it with none.
+double resent(const ForecastInput& input, const Case& one, const MigrationKnobs& knobs) {
     if (!knobs.xbzrle) return 1;
     const double cache = knobs.xbzrle_cache ? as_double(*knobs.xbzrle_cache) : default_xbzrle_cache;
-    const double held = std::min(1.0, cache / std::max(one.load.fast.size, model::page));
+    const bool apart = cache >= as_double(input.memory);
+    const double held = apart ? 1 : std::exp(-one.load.fast.size / cache);
     return 1 - held * (1 - one.delta);
 }
 
@@ -102,7 +104,7 @@ PreCopy pre_copy_of(const ForecastInput& input, const Case& one, const Migration
             .downtime_limit = seconds_of(downtime_limit_of(input)),
             .load = one.load,
             .throttle = throttle_of(knobs, input.terms.max_throttle),
-            .resent = resent(one, knobs),
+            .resent = resent(input, one, knobs),
             .rounds = rounds};
 }
 

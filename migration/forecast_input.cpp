@@ -14,7 +14,7 @@ Bytes sent_last_time(const Snapshot& snapshot, const VmId& vm) {
         if (last == nullptr || *row.finished > *last->finished) last = &row;
     });
     if (last == nullptr) return {};
-    const auto end_of_first = std::ranges::find_if(last->rounds, [](const auto& round) { return round.round == 2; });
+    const auto end_of_first = std::ranges::find_if(last->rounds, [](const auto& round) { return round.round == 1; });
     if (end_of_first != last->rounds.end()) return end_of_first->sent;
     const bool one_copy = last->mode == MigrationMode::stop_and_copy || last->mode == MigrationMode::post_copy;
     return one_copy ? *last->sent : Bytes(0);

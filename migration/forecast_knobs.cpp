@@ -14,7 +14,6 @@ namespace {
 /// that passes the policy's limit is ended: so steps are left below it, and they land on it.
 constexpr int steps_below = 2;
 constexpr int largest_step = 5;
-constexpr double smallest_cache = 1024.0 * 1024;  ///< of XBZRLE, bytes
 
 /// The hardest first step that leaves QEMU its steps below the limit; where the limit is QEMU's own, none are needed.
 int hardest_initial(int limit) {
@@ -52,15 +51,15 @@ MigrationKnobs throttled_knobs(const ForecastInput& input) {
     return with_throttle(input.knobs, most, limit);
 }
 
-/// Room for all that is written again and again, as a power of two; none where the source has less than half of that.
+/// QEMU's cache has one slot for each page of its size, by the page's address: only one as large as all of memory keeps
+/// any two pages apart. It fills with what is written again, so there must be room for that, as a power of two.
 std::optional<Bytes> cache_for(const ForecastInput& input) {
-    constexpr double margin = 1.25;
     const model::Load load = model::leaning_load(input, Bound::high);
-    const double set = std::min(margin * (load.fast.size + load.slow.size), model::as_double(input.memory));
-    const auto whole = std::bit_ceil(static_cast<std::uint64_t>(std::max(set, smallest_cache)));
+    const double set = std::min(load.fast.size + load.slow.size, model::as_double(input.memory));
+    const auto whole = std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(input.memory.count(), 1)));
     const auto room = static_cast<std::uint64_t>(std::max<std::int64_t>(input.cache_room.count(), 0));
     const std::uint64_t cache = std::min(whole, std::bit_floor(room));
-    if (static_cast<double>(cache) < set / 2) return std::nullopt;
+    if (static_cast<double>(cache) < set) return std::nullopt;
     return Bytes(static_cast<std::int64_t>(cache));
 }
 

@@ -5,8 +5,10 @@
 namespace ballast::migration::model {
 namespace {
 
-/// QEMU's rate limiter works in slices of 100 ms and looks about twice a slice: no round is shorter.
+/// QEMU's rate limiter works in slices of 100 ms and looks about twice a slice: no round is shorter, where the line is
+/// full. Differences do not fill it.
 constexpr double shortest_round_s = 0.05;
+constexpr double shortest_of_differences_s = 0.01;
 constexpr double throttle_period_s = 1;
 constexpr double dirty_share = 0.5;
 constexpr int most_rounds = 4000;
@@ -49,9 +51,10 @@ double wire_of(int round, double resent) {
 }
 
 /// The first round goes over all memory: the zero pages at its end hide the threshold.
-double to_send(int round, double dirty, double threshold, double bandwidth) {
+double to_send(int round, double dirty, double threshold, double bandwidth, double wire) {
     if (round == 1) return dirty;
-    return std::max(dirty - threshold, std::min(dirty, bandwidth * shortest_round_s));
+    const double shortest = wire < 1 ? shortest_of_differences_s : shortest_round_s;
+    return std::max(dirty - threshold, std::min(dirty, bandwidth / wire * shortest));
 }
 
 }  // namespace
@@ -66,7 +69,7 @@ PreCopyResult walk(const PreCopy& input) {
     while (result.seconds < horizon && result.rounds < most_rounds && stuck < stuck_rounds) {
         ++result.rounds;
         const double wire = wire_of(result.rounds, input.resent);
-        const double sending = to_send(result.rounds, result.left, threshold, bandwidth / wire);
+        const double sending = to_send(result.rounds, result.left, threshold, bandwidth, wire);
         const double seconds = sending * wire / bandwidth;
         const double unsent = result.left - sending;
         result.left = dirty_after(throttled(input.load, throttle.now()), seconds, unsent);

@@ -35,14 +35,17 @@ struct Trend {
     Bytes least;                ///< of all rounds
 };
 
-Trend trend_of(const std::vector<MigrationRound>& rounds, double progress) {
+/// XBZRLE shortens no round before the third: until then it may not have been stalled.
+Trend trend_of(const Migration& row, double progress) {
+    constexpr int cache_is_full_after = 2;
     Trend trend;
-    for (const MigrationRound& round : rounds) {
+    for (const MigrationRound& round : row.rounds) {
         const bool better = !trend.best || static_cast<double>(round.remaining.count()) <
                                                progress * static_cast<double>(trend.best->count());
         trend.least = trend.best ? std::min(trend.least, round.remaining) : round.remaining;
         if (better) trend.best = round.remaining;
-        trend.since = better ? 0 : trend.since + 1;
+        const bool warming_up = row.knobs.xbzrle && round.round <= cache_is_full_after;
+        trend.since = better || warming_up ? 0 : trend.since + 1;
     }
     return trend;
 }
@@ -55,7 +58,7 @@ class Steersman {
           sample_(sample),
           may_switch_(can_switch && row.terms.post_copy),
           limits_(limits),
-          trend_(trend_of(row.rounds, limits.progress)),
+          trend_(trend_of(row, limits.progress)),
           end_(forecast_end(row, sample)),
           left_(time_left(now)) {}
 

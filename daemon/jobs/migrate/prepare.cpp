@@ -236,8 +236,12 @@ std::vector<PairCheck> check_move(const Run& run, const Vm& vm, const HostId& fr
                  .verdict = CheckVerdict::refused,
                  .detail = "a host of this migration is gone from the inventory",
                  .way_out = "choose another target"}};
-    const migration::MoveTerms terms{
+    migration::MoveTerms terms{
         .mode = mode, .now = run.services().clock->now(), .evidence_age = run.services().settings.evidence_age};
+    if (const auto params = parse_as<VmMigrateParams>(run.params(), "")) {
+        terms.knobs = params->knobs;
+        terms.offline = params->mode == ModeChoice::offline;
+    }
     return migration::judge_move(vm, *source, *target, find_pair(*snapshot, from, to), *snapshot, terms);
 }
 

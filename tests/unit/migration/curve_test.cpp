@@ -59,8 +59,8 @@ Migration moved(const Guest& guest, double bandwidth, int rounds) {
                                     .throughput = model::rate_of(bandwidth),
                                     .dirty_pages_per_second = static_cast<std::int64_t>(dirty_rate / model::page)});
     };
-    reading(1, 0);
-    for (int round = 2; round <= rounds; ++round) {
+    migration.setup = model::time_of(at);
+    for (int round = 1; round <= rounds; ++round) {
         const double seconds = left / bandwidth;
         sent += left;
         at += seconds;
@@ -238,6 +238,40 @@ TEST(Sample, HasTheErrorOfItsFewPagesAndOfItsStep) {
     EXPECT_NEAR(in_mebibytes(point.error), 256 * std::sqrt(0.25 * 0.75 / 128), 1);
     const CurvePoint nothing = sample_point(Milliseconds(1000), BytesPerSecond(0), mebibytes(2), mebibytes(256));
     EXPECT_GT(nothing.error, mebibytes(1));
+}
+
+TEST(Rounds, OfAGuestThatStandsStillSayNothing) {
+    const Guest guest{.fast = {.rate = 78 * mib, .size = 96 * mib}, .slow = {}};
+    Migration migration = moved(guest, 60 * mib, 4);
+    migration.mode = MigrationMode::stop_and_copy;
+    EXPECT_TRUE(points_of_rounds(migration).empty());
+    migration.mode = MigrationMode::pre_copy;
+    const std::size_t without_the_last = points_of_rounds(migration).size();
+    migration.rounds.push_back(migration.rounds.back());
+    migration.rounds.back().round += 1;
+    migration.rounds.back().at += Milliseconds(700);
+    migration.rounds.back().remaining = Bytes(0);
+    EXPECT_EQ(points_of_rounds(migration).size(), without_the_last);
+}
+
+TEST(Rounds, AreNotReadByAnOlderRoundsCount) {
+    Migration migration;
+    migration.setup = Milliseconds(500);
+    migration.rounds = {{.round = 1,
+                         .at = Milliseconds(7700),
+                         .sent = mebibytes(84),
+                         .remaining = mebibytes(16),
+                         .throughput = BytesPerSecond(11 * 1'048'576),
+                         .dirty_pages_per_second = 539},
+                        {.round = 2,
+                         .at = Milliseconds(9000),
+                         .sent = mebibytes(97),
+                         .remaining = mebibytes(16),
+                         .throughput = BytesPerSecond(11 * 1'048'576),
+                         .dirty_pages_per_second = 539}};
+    const auto points = points_of_rounds(migration);
+    ASSERT_EQ(points.size(), 2U);
+    EXPECT_GT(in_mebibytes(points[1].dirtied), 12) << "what is left, not 539 pages a second";
 }
 
 }  // namespace

@@ -261,8 +261,8 @@ TEST(Input, IsReadFromTheInventory) {
 
 TEST(Input, KnowsWhatTheLastMigrationSent) {
     Migration last = a_past(1, 50);
-    last.rounds = {{.round = 1, .at = Milliseconds(800), .sent = {}, .remaining = {}, .throughput = {}},
-                   {.round = 2, .at = Milliseconds(4000), .sent = mebibytes(150), .remaining = {}, .throughput = {}}};
+    last.rounds = {{.round = 1, .at = Milliseconds(4000), .sent = mebibytes(150), .remaining = {}, .throughput = {}},
+                   {.round = 2, .at = Milliseconds(4800), .sent = mebibytes(170), .remaining = {}, .throughput = {}}};
     Snapshot snapshot = with({last});
     Vm vm = a_vm("web1").on("h1").running().build();
     vm.balloon = mebibytes(256);

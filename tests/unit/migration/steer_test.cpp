@@ -179,6 +179,15 @@ TEST(Steer, GivesXbzrleAFewRoundsToShowWhatItIsWorth) {
     EXPECT_EQ(longer.act(), SteeringAct::abort);
 }
 
+TEST(Steer, SwitchesNoXbzrleBeforeItsCacheWasOfUse) {
+    Push filling({300, 300});
+    filling.row.knobs.xbzrle = true;
+    EXPECT_EQ(filling.allow_post_copy().act(), SteeringAct::none);
+    Push stalled({300, 300, 300});
+    stalled.row.knobs.xbzrle = true;
+    EXPECT_EQ(stalled.allow_post_copy().act(), SteeringAct::switch_to_post_copy);
+}
+
 TEST(Steer, AbortsWhatCanNotEndInItsTime) {
     Push push({400, 350});
     push.allow_post_copy().within(push.sample.elapsed + Milliseconds{1'000});

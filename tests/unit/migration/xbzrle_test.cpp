@@ -60,9 +60,9 @@ TEST(Xbzrle, IsTriedWhereNothingElseIsLeftAndThePlanSaysSo) {
     EXPECT_TRUE(choice.knobs.xbzrle);
     EXPECT_FALSE(choice.knobs.auto_converge);
     ASSERT_TRUE(choice.knobs.xbzrle_cache);
-    EXPECT_EQ(*choice.knobs.xbzrle_cache, mebibytes(32)) << "a power of two with room for the working set";
+    EXPECT_EQ(*choice.knobs.xbzrle_cache, mebibytes(256)) << "a slot for each page of the guest";
     EXPECT_THAT(choice.reason, HasSubstr("for the first time"));
-    EXPECT_THAT(choice.plan, Contains(HasSubstr("XBZRLE, 32")));
+    EXPECT_THAT(choice.plan, Contains(HasSubstr("XBZRLE, 256")));
 }
 
 TEST(Xbzrle, IsNotTriedWherePostCopyIsAllowed) {
@@ -101,10 +101,10 @@ TEST(Xbzrle, GivesWayToAThrottleThatIsSureToSuffice) {
 
 TEST(Xbzrle, NeedsRoomForItsCacheOnTheSource) {
     ForecastInput input = small_set();
-    input.cache_room = mebibytes(4);
+    input.cache_room = mebibytes(15);
     EXPECT_FALSE(choice_of(decide(input, ModeChoice::auto_)));
-    input.cache_room = mebibytes(20);
-    EXPECT_EQ(chosen(input).knobs.xbzrle_cache, mebibytes(16)) << "half of the set is better than nothing";
+    input.cache_room = mebibytes(200);
+    EXPECT_EQ(chosen(input).knobs.xbzrle_cache, mebibytes(128)) << "smaller than the guest: some pages meet in a slot";
 }
 
 TEST(Xbzrle, IsNotAddedToParallelConnections) {
