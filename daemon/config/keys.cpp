@@ -40,7 +40,7 @@ class Section {
     Section& text(std::string name, std::string S::* member, std::string doc) {
         return add(
             std::move(name), std::move(doc), "a text", member, [](const Raw& raw) { return read_text(raw); },
-            [](const std::string& value) { return quoted(value); });
+            [](const std::string& value) { return toml_text(value); });
     }
 
     Section& texts(std::string name, std::vector<std::string> S::* member, std::string doc) {
@@ -48,7 +48,7 @@ class Section {
             std::move(name), std::move(doc), "a list of texts", member, [](const Raw& raw) { return read_texts(raw); },
             [](const std::vector<std::string>& list) {
                 std::vector<std::string> items;
-                for (const auto& item : list) items.push_back(quoted(item));
+                for (const auto& item : list) items.push_back(toml_text(item));
                 return fmt::format("[{}]", fmt::join(items, ", "));
             });
     }
@@ -66,7 +66,7 @@ class Section {
             std::move(name), std::move(doc),
             fmt::format("a size from {} to {}", size_text(bounds.least), size_text(bounds.most)), member,
             [bounds](const Raw& raw) { return read_size(raw, bounds); },
-            [](Bytes value) { return quoted(size_text(value)); });
+            [](Bytes value) { return toml_text(size_text(value)); });
     }
 
     Section& rate(std::string name, BytesPerSecond S::* member, Bounds<Bytes> bounds, std::string doc) {
@@ -74,7 +74,7 @@ class Section {
             std::move(name), std::move(doc),
             fmt::format("a size per second from {} to {}", size_text(bounds.least), size_text(bounds.most)), member,
             [bounds](const Raw& raw) { return read_rate(raw, bounds); },
-            [](BytesPerSecond value) { return quoted(size_text(Bytes(value.count()))); });
+            [](BytesPerSecond value) { return toml_text(size_text(Bytes(value.count()))); });
     }
 
     template <class Duration>
@@ -88,7 +88,7 @@ class Section {
                 if (Milliseconds(whole) == parsed) return whole;
                 return fail(Code::invalid_argument, "{} is not a whole number of hours", describe(raw));
             },
-            [](Duration value) { return quoted(duration_text(value)); });
+            [](Duration value) { return toml_text(duration_text(value)); });
     }
 
     template <class E>
@@ -101,7 +101,7 @@ class Section {
                 boost::describe::enum_from_string(word.c_str(), value);
                 return value;
             },
-            [](E value) { return quoted(boost::describe::enum_to_string(value, "")); });
+            [](E value) { return toml_text(boost::describe::enum_to_string(value, "")); });
     }
 
   private:

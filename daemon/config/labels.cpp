@@ -38,21 +38,21 @@ Field of_text(std::string name, std::string MigrationLabel::* member) {
                 BALLAST_TRY(label.*member, read_text(raw));
                 return {};
             },
-            [member](const MigrationLabel& label) { return std::optional(quoted(label.*member)); }};
+            [member](const MigrationLabel& label) { return std::optional(toml_text(label.*member)); }};
 }
 
 template <class Member>
 Field of_duration(std::string name, Member member, Bounds<Milliseconds> bounds) {
     return of_policy(
         std::move(name), member, [bounds](const Raw& raw) { return read_duration(raw, bounds); },
-        [](Milliseconds value) { return quoted(duration_text(value)); });
+        [](Milliseconds value) { return toml_text(duration_text(value)); });
 }
 
 template <class Member>
 Field of_rate(std::string name, Member member) {
     return of_policy(
         std::move(name), member, [](const Raw& raw) { return read_rate(raw, {Bytes(1), gibibytes(1024)}); },
-        [](BytesPerSecond value) { return quoted(size_text(Bytes(value.count()))); });
+        [](BytesPerSecond value) { return toml_text(size_text(Bytes(value.count()))); });
 }
 
 template <class Member>

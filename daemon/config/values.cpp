@@ -64,7 +64,7 @@ std::string describe(const Raw& raw) {
         std::string operator()(bool value) const { return value ? "true" : "false"; }
         std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
         std::string operator()(double value) const { return fmt::format("{}", value); }
-        std::string operator()(const std::string& value) const { return quoted(value); }
+        std::string operator()(const std::string& value) const { return toml_text(value); }
         std::string operator()(const std::vector<std::string>&) const { return "a list"; }
         std::string operator()(const Other& value) const { return value.type; }
     };
@@ -171,7 +171,7 @@ std::string size_text(Bytes size) {
     return fmt::format("{}{}", count, unit);
 }
 
-std::string quoted(std::string_view text) {
+std::string toml_text(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         if (c == '"' || c == '\\')

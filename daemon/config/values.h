@@ -52,6 +52,6 @@ struct Bounds {
 /// In the largest binary unit that is exact: "16K", "64G".
 [[nodiscard]] std::string size_text(Bytes size);
 /// As a TOML basic string, with its quotes.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string toml_text(std::string_view text);
 
 }  // namespace ballast::config

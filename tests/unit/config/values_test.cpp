@@ -31,7 +31,7 @@ TEST(ConfigValues, SizesAreWrittenInTheirLargestExactUnit) {
 }
 
 TEST(ConfigValues, TextsAreQuotedAsTomlWants) {
-    EXPECT_EQ(quoted("a\"b\\c\n"), R"("a\"b\\c\u000a")");
+    EXPECT_EQ(toml_text("a\"b\\c\n"), R"("a\"b\\c\u000a")");
 }
 
 TEST(ConfigValues, TrueAndFalseAreNothingElse) {
