@@ -105,8 +105,8 @@ class Planner {
         if (cluster_is_full()) return fmt::format("the cluster runs {} migrations, its limit", running_.size());
         for (const std::size_t at : {piece.out, piece.in}) {
             if (at == no_port || has_room(ports_[at], share_of(piece, at))) continue;
-            return fmt::format("{} {} {} already", ports_[at].host, ports_[at].out ? "sends" : "receives",
-                               ports_[at].running);
+            return fmt::format("{} {} {} already", speeds_.name_of(ports_[at].host),
+                               ports_[at].out ? "sends" : "receives", ports_[at].running);
         }
         return "a migration of higher priority waits for the same host";
     }
@@ -280,6 +280,11 @@ class Planner {
 BytesPerSecond LinkSpeeds::of(const HostId& host) const {
     const auto found = hosts.find(host);
     return found == hosts.end() ? fallback : found->second;
+}
+
+std::string LinkSpeeds::name_of(const HostId& host) const {
+    const auto at = names.find(host);
+    return at == names.end() ? host.str() : at->second;
 }
 
 LanePlan plan_lanes(std::span<const RunningMove> running, std::span<const QueuedMove> queued, const LaneLimits& limits,

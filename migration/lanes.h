@@ -47,7 +47,10 @@ BOOST_DESCRIBE_STRUCT(LaneLimits, (), (per_host_out, per_host_in, per_link, clus
 struct LinkSpeeds {
     BytesPerSecond fallback{125'000'000};  ///< of hosts that are not named: 1 Gbit/s
     std::map<HostId, BytesPerSecond> hosts;
+    std::map<HostId, std::string> names;  ///< for the words of a plan; a host without one is called by its id
+
     [[nodiscard]] BytesPerSecond of(const HostId& host) const;
+    [[nodiscard]] std::string name_of(const HostId& host) const;
 };
 
 struct QueuedMove {

@@ -51,13 +51,14 @@ void SimCluster::start_daemon() {
     settings.upload_folder = folder_.string();
     settings.retry_pause = Milliseconds(2);
     settings.progress_interval = Milliseconds(1);
+    progress = std::make_shared<jobs::ProgressHub>();
     jobs::Services services{.executor = io->get_executor(),
                             .store = store,
                             .hosts = registry,
                             .observer = reconciler,
                             .clock = world,
                             .ids = ids_,
-                            .progress = std::make_shared<jobs::ProgressHub>(),
+                            .progress = progress,
                             .settings = settings,
                             .migrations = {}};
     desk = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler->stats(); });

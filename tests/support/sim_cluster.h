@@ -62,6 +62,7 @@ class SimCluster {
     std::shared_ptr<store::Store> store;
     std::shared_ptr<reconcile::Registry> registry;
     std::shared_ptr<reconcile::Reconciler> reconciler;
+    std::shared_ptr<jobs::ProgressHub> progress;
     std::shared_ptr<jobs::MigrationDesk> desk;
     std::shared_ptr<jobs::Engine> engine;
 

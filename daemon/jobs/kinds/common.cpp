@@ -1,5 +1,7 @@
 #include "daemon/jobs/kinds/common.h"
 
+#include <algorithm>
+
 #include "core/try.h"
 
 namespace ballast::jobs {
@@ -35,6 +37,18 @@ drivers::DomainDefinition definition_of(const Snapshot& snapshot, const Vm& vm, 
             .spec = vm.spec,
             .stamp = {.cluster = snapshot.cluster, .owner = host, .epoch = vm.epoch},
             .accelerator = row != nullptr ? row->settings.accelerator : Accelerator::auto_};
+}
+
+Result<void> check_known_disks(const Vm& vm, const drivers::DomainView& view) {
+    for (const DiskSpec& disk : view.spec.disks) {
+        const bool known = std::ranges::find(vm.spec.disks, disk.path, &DiskSpec::path) != vm.spec.disks.end();
+        if (known || disk.path.empty()) continue;
+        return fail(Code::failed_precondition,
+                    "disk {} ({}) of VM {} was attached outside Ballast, so nothing proves that another host sees it; "
+                    "virsh detach-disk {} {} --live --config, then move the VM",
+                    disk.target, disk.path, vm.name, vm.name, disk.target);
+    }
+    return {};
 }
 
 Holds repeatable() {

@@ -21,6 +21,10 @@ Task<> end_and_undefine(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 /// The definition of a VM as it stands in the inventory, stamped for `host`.
 [[nodiscard]] drivers::DomainDefinition definition_of(const Snapshot& snapshot, const Vm& vm, const HostId& host);
 
+/// Whether the spec knows every disk that the host shows. One that somebody attached outside Ballast is judged by no
+/// preflight, and libvirt is told that all disks are safe (SAFETY.md 9). Errors: failed_precondition naming it.
+[[nodiscard]] Result<void> check_known_disks(const Vm& vm, const drivers::DomainView& view);
+
 /// A question that is always answered "not known to have happened": for acts that may simply be repeated.
 [[nodiscard]] Holds repeatable();
 

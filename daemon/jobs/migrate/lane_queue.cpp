@@ -85,6 +85,7 @@ migration::LaneLimits LaneQueue::limits() const {
 migration::LinkSpeeds LaneQueue::speeds() const {
     migration::LinkSpeeds speeds;
     store_->snapshot()->hosts.for_each([&](const Host& host) {
+        speeds.names[host.id] = host.name;
         if (host.settings.link_speed) speeds.hosts[host.id] = *host.settings.link_speed;
     });
     return speeds;

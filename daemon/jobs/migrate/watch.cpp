@@ -98,7 +98,8 @@ void Move::report(const MigrationProgress& progress) {
               {"dirty_pages_per_second", progress.dirty_pages_per_second},
               {"throttle_percent", progress.throttle}};
     const auto end = migration::forecast_end(*migration, sample_of(progress));
-    data["converges"] = end.converges;
+    const bool a_round_has_ended = progress.iteration > 1 || migration->phase != MigrationPhase::push;
+    if (a_round_has_ended) data["converges"] = end.converges;  // before, nothing says what is dirtied meanwhile
     if (end.left) data["left_ms"] = end.left->count();
     const std::string text = fmt::format("round {}: {} sent, {} left, {}", progress.iteration, progress.sent,
                                          progress.remaining, progress.throughput);

@@ -1,8 +1,13 @@
 // vm.migrate on simulated hosts: forecast, choice, steering, an operator's word, the queue, and post-copy that breaks.
+#include <set>
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/json_impl.h"
+#include "core/try.h"
 #include "migration/machine.h"
 #include "tests/support/sim_cluster.h"
 
@@ -118,6 +123,26 @@ TEST_F(Moving, FinishesAtOnceWhereAnOperatorAsksForIt) {
     EXPECT_EQ(row(job->id)->interventions.front().actor, "op");
 }
 
+TEST_F(Moving, SaysWhetherItConvergesOnceARoundHasEndedNotBefore) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    const auto job = cluster.queue("vm.migrate", "web1", R"({"to":"h2","mode":"pre_copy"})");
+    std::set<std::pair<bool, bool>> said;  // a round has ended, `converges` is there
+    ASSERT_TRUE(cluster.until([&] {
+        const auto* now = cluster.progress->find(job->id);
+        const Json data = now != nullptr ? Json::parse(now->data.text, nullptr, false) : Json();
+        if (data.is_object() && data.value("phase", "") == "push" && data.value("sent_bytes", std::int64_t{0}) > 0)
+            said.emplace(data.value("round", 0) > 1, data.contains("converges"));
+        return std::ranges::any_of(said, [](const auto& one) { return one.first; });
+    }));
+    EXPECT_THAT(said, ::testing::ElementsAre(std::pair(false, false), std::pair(true, true)));
+    ASSERT_TRUE(cluster.write([&](store::Transaction& transaction) -> Result<void> {
+        BALLAST_CHECK(jobs::request_cancel(transaction, job->id));
+        return {};
+    }));
+    EXPECT_EQ(cluster.wait(job->id)->state, JobState::cancelled);
+}
+
 TEST_F(Moving, RefusesAWordToAMigrationThatDoesNotRun) {
     const auto refused = cluster.desk->moves().ask(JobId("none"), {.kind = MigrationEventKind::finish_requested});
     ASSERT_FALSE(refused);
@@ -132,6 +157,64 @@ TEST_F(Moving, RefusesADeadlineThatHasPassedAndPostCopyThatThePolicyForbids) {
         cluster.do_job("vm.migrate", "web1", R"({"to":"h2","mode":"post_copy","policy":{"post_copy":false}})");
     EXPECT_THAT(error_of(forbidden), HasSubstr("forbids"));
     EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+}
+
+TEST_F(Moving, RefusesADiskThatSomebodyAttachedOutsideBallast) {
+    make("web1");
+    const auto vm = cluster.vm("web1");
+    drivers::DomainDefinition definition;
+    definition.id = vm->id;
+    definition.name = vm->name;
+    definition.spec = vm->spec;
+    definition.spec.disks.emplace_back().path = "/srv/local/by-hand.qcow2";
+    definition.spec.disks.back().target = "vdb";
+    auto* const host = cluster.registry->find(HostId("id-h1")).get();
+    ASSERT_TRUE(run(*cluster.io, host->compute().define(definition)));
+    const auto refused = cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})");
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->state, JobState::failed);
+    EXPECT_THAT(error_of(refused), HasSubstr("disk vdb (/srv/local/by-hand.qcow2) of VM web1 was attached outside"));
+    EXPECT_THAT(error_of(refused), HasSubstr("virsh detach-disk web1 vdb"));
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
+}
+
+TEST_F(Moving, NeverCopiesADiskOverItself) {
+    make("web1");
+    for (const char* copy : {"full", "incremental"}) {
+        const auto refused =
+            cluster.do_job("vm.migrate", "web1", fmt::format(R"({{"to":"h2","knobs":{{"copy_disks":"{}"}}}})", copy));
+        ASSERT_TRUE(refused);
+        EXPECT_EQ(refused->state, JobState::failed);
+        EXPECT_THAT(error_of(refused), HasSubstr("would write this one over itself; leave copy_disks out"));
+    }
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+    EXPECT_THAT(cluster.world->damage(), IsEmpty());
+}
+
+TEST_F(Moving, RefusesAMoveWhoseRoomIsGoneMeanwhile) {
+    make("web1");
+    cluster.world->set_link("h1", "h2", BytesPerSecond(3 * 1'048'576));
+    make("web2");
+    const auto first = cluster.queue("vm.migrate", "web2", R"({"to":"h2"})");
+    ASSERT_TRUE(reaches(first->id, MigrationPhase::push));
+    const auto second = cluster.queue("vm.migrate", "web1", R"({"to":"h2"})");  // it waits for the link
+    ASSERT_TRUE(cluster.until([&] { return cluster.desk->lanes().view().queued.size() == 1; }));
+    EXPECT_EQ(cluster.desk->lanes().view().queued.front().eta.waits, "h1 sends 1 already") << "by name, not by id";
+    const auto shrunk = cluster.write([](store::Transaction& transaction) -> Result<void> {
+        Host host = *transaction.snapshot().hosts.find(HostId("id-h2"));
+        host.settings.memory_capacity = mebibytes(500);  // web2's claim leaves no room for another 256 MiB
+        transaction.put(std::move(host), {"host.changed", "by a test"});
+        return {};
+    });
+    ASSERT_TRUE(shrunk);
+    const auto refused = cluster.wait(second->id);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->state, JobState::failed);
+    EXPECT_THAT(error_of(refused), HasSubstr("memory_fit"));
+    EXPECT_EQ(cluster.wait(first->id)->state, JobState::succeeded);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
 }
 
 TEST_F(Moving, OneAtATimeOnALinkAndTheUrgentOneFirst) {
