@@ -31,6 +31,19 @@ std::int64_t prune_jobs(StoreTransaction& transaction, const Retention& retentio
     return static_cast<std::int64_t>(old.size());
 }
 
+std::int64_t prune_migrations(StoreTransaction& transaction, const Retention& retention, Timestamp now) {
+    std::vector<JobId> old;
+    {
+        Query query = transaction.connection().cached(
+            "SELECT id FROM migrations WHERE finished != 0 AND (finished < ?1 OR started < "
+            "(SELECT started FROM migrations ORDER BY started DESC LIMIT 1 OFFSET ?2)) ORDER BY started LIMIT ?3");
+        query.bind(millis(now - retention.events)).bind(most_migrations - 1).bind(rows_per_item);
+        while (query.step()) old.emplace_back(query.text(0));
+    }
+    for (const JobId& id : old) transaction.erase_row<Migration>(id, {"migration.pruned", "past retention"});
+    return static_cast<std::int64_t>(old.size());
+}
+
 std::int64_t prune_bases(StoreTransaction& transaction, const Retention& retention, Timestamp now) {
     Connection& connection = transaction.connection();
     // The newest base that is itself out of either bound; those before it are needed by nothing that is kept.

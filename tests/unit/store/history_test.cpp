@@ -1,6 +1,7 @@
 // Replay, base snapshots and retention.
 #include <gmock/gmock.h>
 
+#include "daemon/store/prune.h"
 #include "tests/unit/store/fixture.h"
 
 namespace ballast::store {
@@ -159,6 +160,33 @@ TEST_F(History, PruningDropsOldFinishedJobsAndAnswersButKeepsMigrations) {
     EXPECT_EQ(events().back().kind, "job.pruned");
     reopen();
     EXPECT_EQ(now().jobs.size(), 1U);
+}
+
+TEST_F(History, PruningDropsMigrationsWithTheEventsAndAllButTheLatest) {
+    open();
+    const auto put_many = [this](std::string_view prefix, std::int64_t number, bool ended) {
+        return write([=, time = clock_->now()](Transaction& transaction) -> Result<void> {
+            for (std::int64_t i = 0; i < number; ++i) {
+                Migration row;
+                row.id = JobId(fmt::format("{}{:06}", prefix, i));
+                row.phase = ended ? MigrationPhase::succeeded : MigrationPhase::push;
+                row.started = time + Milliseconds(i);
+                if (ended) row.finished = time + Milliseconds(i);
+                transaction.put(std::move(row), {"test.put", "test"});
+            }
+            return {};
+        });
+    };
+    ASSERT_TRUE(put_many("old", 3, true));
+    ASSERT_TRUE(put_many("runs", 1, false));
+    clock_->advance(std::chrono::hours(24 * 91));
+    ASSERT_TRUE(put_many("new", most_migrations + 700, true));
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(now().migrations.find(JobId("old000002")), nullptr);
+    EXPECT_NE(now().migrations.find(JobId("runs000000")), nullptr) << "what runs is never dropped";
+    EXPECT_EQ(now().migrations.find(JobId("new000699")), nullptr);
+    EXPECT_NE(now().migrations.find(JobId("new000700")), nullptr);
+    EXPECT_EQ(count("SELECT count(*) FROM migrations"), most_migrations + 1);
 }
 
 }  // namespace
