@@ -38,7 +38,6 @@ class TwoMovers(unittest.TestCase):
     def setUp(self) -> None:
         guest.settle()
 
-    @in_full_only("not run on the lab yet since its repair")
     def test_the_same_vm_asked_for_twice_runs_once(self) -> None:
         guest.begin("pre_copy")
         guest.reach("push")
@@ -114,7 +113,6 @@ class NoRoom(unittest.TestCase):
 class OldStore(unittest.TestCase):
     """A backup of the store is put back: it says where the VM was yesterday (SAFETY.md 7)."""
 
-    @in_full_only("not run on the lab yet since its repair")
     def test_a_store_of_yesterday_does_no_harm_to_a_vm_that_moved_since(self) -> None:
         guest.settle()
         guest.look()
@@ -173,7 +171,7 @@ class DeadInTheMiddle(unittest.TestCase):
         self.addCleanup(self.ghost.close)
         self.ghost.settle()
 
-    @in_full_only("not run on the lab yet since its repair")
+    @in_full_only("it takes long, and lost_host_test has the quarantine every day")
     def test_a_host_that_comes_back_after_it_was_confirmed_dead_doubles_nothing_by_itself(self) -> None:
         ghost = self.ghost
         ghost.begin("pre_copy")
