@@ -186,7 +186,7 @@ std::uint64_t default_effort(const Problem& problem) {
     const auto hosts = static_cast<std::uint64_t>(problem.hosts.size());
     constexpr std::uint64_t least = 100'000;
     constexpr std::uint64_t most = 6'000'000;
-    return hosts > 100 ? most : std::clamp(40 * hosts * hosts * hosts, least, most);
+    return hosts > 100 ? most : std::clamp(hosts * hosts * hosts * hosts * 4 / 5, least, most);
 }
 
 double default_price(const Problem& problem, const std::optional<std::int64_t>& max_moves) {
