@@ -1,4 +1,6 @@
 // What is known of moving VMs between each two hosts: the matrix, all findings, one check now.
+#include <algorithm>
+
 #include "cli/commands/commands.h"
 
 namespace ballast::cli {
@@ -16,9 +18,35 @@ std::string cell_text(const Json& pair) {
     return verdict == "ok" ? verdict : fmt::format("{}: {}", verdict, text_at(first_with(pair, verdict), "name"));
 }
 
+/// The API sorts by id; people look for names.
+template <class KeyOf>
+Json sorted_by(Json rows, KeyOf key_of) {
+    std::vector<std::pair<decltype(key_of(rows)), Json>> keyed;
+    for (auto& row : rows) {
+        auto key = key_of(row);
+        keyed.emplace_back(std::move(key), std::move(row));
+    }
+    std::ranges::sort(keyed, {}, [](const auto& one) { return one.first; });
+    Json sorted = Json::array();
+    for (auto& [key, row] : keyed) sorted.push_back(std::move(row));
+    return sorted;
+}
+
+Outcome<Json> read_pairs(Api& api) {
+    BALLAST_TRY(auto pairs, api.list("/api/v1/pairs"));
+    return sorted_by(std::move(pairs), [&api](const Json& pair) {
+        return std::pair(api.host_name(text_at(pair, "from")), api.host_name(text_at(pair, "to")));
+    });
+}
+
+Outcome<Json> read_hosts(Api& api) {
+    BALLAST_TRY(auto hosts, api.list("/api/v1/hosts"));
+    return sorted_by(std::move(hosts), [](const Json& host) { return text_at(host, "name"); });
+}
+
 /// One line for each host that VMs leave, a member for each that they go to.
 Outcome<Json> matrix_rows(Api& api, const Json& hosts) {
-    BALLAST_TRY(const auto pairs, api.list("/api/v1/pairs"));
+    BALLAST_TRY(const auto pairs, read_pairs(api));
     Json rows = Json::array();
     for (const auto& from : hosts) {
         Json row{{"name", text_at(from, "name")}};
@@ -47,7 +75,7 @@ View matrix_view(const Json& hosts) {
 
 /// Why, and the way out, of what is refused.
 Outcome<> print_refusals(Session& session, Api& api) {
-    BALLAST_TRY(const auto pairs, api.list("/api/v1/pairs"));
+    BALLAST_TRY(const auto pairs, read_pairs(api));
     for (const auto& pair : pairs) {
         const Json refused = first_with(pair, "refused");
         if (!refused.is_object()) continue;
@@ -61,10 +89,10 @@ Outcome<> print_refusals(Session& session, Api& api) {
 }
 
 Outcome<> list_pairs(Session& session) {
-    const auto read = [](Api& api) { return api.list("/api/v1/pairs"); };
-    if (session.globals.format != Format::table || session.globals.wide) return session.print_list(pair_view(), read);
+    if (session.globals.format != Format::table || session.globals.wide)
+        return session.print_list(pair_view(), read_pairs);
     BALLAST_TRY(Api* const api, session.api());
-    BALLAST_TRY(const auto hosts, api->list("/api/v1/hosts"));
+    BALLAST_TRY(const auto hosts, read_hosts(*api));
     BALLAST_CHECK(session.print_list(matrix_view(hosts), [&hosts](Api& a) { return matrix_rows(a, hosts); }));
     return print_refusals(session, *api);
 }

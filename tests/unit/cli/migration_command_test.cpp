@@ -225,6 +225,22 @@ TEST(MigrationCommand, PairsAreAMatrixAndWideIsEveryFinding) {
                 AllOf(HasSubstr("SHARED POOLS"), HasSubstr("peer_trust: h1 may not log in")));
 }
 
+TEST(MigrationCommand, PairsAreListedByTheNamesOfTheirHosts) {
+    Script script;
+    script
+        .on("GET /api/v1/hosts?limit=1000",
+            R"({"items":[{"id":"A","name":"zeta"},{"id":"B","name":"alpha"}],"next":null})")
+        .on("GET /api/v1/pairs?limit=1000",
+            R"({"items":[{"id":"A>B","from":"A","to":"B","checks":[],"shared_pools":[]},
+{"id":"B>A","from":"B","to":"A","checks":[],"shared_pools":[]}],"next":null})");
+    EXPECT_EQ(ballast(script, {"host", "pairs"}).out,
+              "FROM \\ TO  alpha  zeta\n"
+              "alpha      -      ok\n"
+              "zeta       ok     -\n");
+    const std::string wide = ballast(script, {"host", "pairs", "-o", "wide"}).out;
+    EXPECT_LT(wide.find("\nalpha"), wide.find("\nzeta")) << wide;
+}
+
 const std::string evacuation = R"({"id":"E1","kind":"host.evacuate","subject":"h1","result":{"host":"h1",
 "moved":[{"name":"web1"},{"name":"web2"}],"failed":[{"name":"big","reason":"no host has room"}],"cancelled":[],
 "left":[{"name":"pinned","reason":"its policy `moves` is never"}]},"error":{"code":"failed_precondition","message":"1 of 3 VMs could not be moved"},)";
