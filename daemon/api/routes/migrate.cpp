@@ -35,6 +35,8 @@ Result<MigrationTerms> check_ask(const Context& context, const Snapshot& snapsho
     BALLAST_TRY(const auto terms, migration::resolve_terms(params.policy, params.mode, params.deadline, vm.spec,
                                                            context.migration_policy, context.clock->now()));
     BALLAST_CHECK(migration::check_combination(params.mode, params.knobs, terms, versions));
+    if (params.knobs.copy_disks != DiskCopy::none && params.to.empty())
+        return fail(Code::invalid_argument, "knobs.copy_disks: the disks are copied to one host; name it in `to`");
     return terms;
 }
 
@@ -52,13 +54,24 @@ MigrationMode mode_to_check(ModeChoice choice) {
     return MigrationMode::pre_copy;
 }
 
+/// What is moved how.
+struct Asked {
+    const jobs::VmMigrateParams& params;
+    const MigrationTerms& terms;
+};
+
 std::vector<PairCheck> preflight_of(const Context& context, const Snapshot& snapshot, const Vm& vm, const HostId& to,
-                                    MigrationMode mode) {
+                                    MigrationMode mode, const Asked& asked) {
     const Host* source = vm.host ? snapshot.hosts.find(*vm.host) : nullptr;
     const Host* target = snapshot.hosts.find(to);
     if (source == nullptr || target == nullptr) return {};
     return migration::judge_move(vm, *source, *target, find_pair(snapshot, source->id, to), snapshot,
-                                 {.mode = mode, .now = context.clock->now(), .evidence_age = context.evidence_age});
+                                 {.mode = mode,
+                                  .now = context.clock->now(),
+                                  .evidence_age = context.evidence_age,
+                                  .offline = asked.params.mode == ModeChoice::offline,
+                                  .knobs = asked.params.knobs,
+                                  .policy = asked.terms});
 }
 
 /// On the pool: it looks at every host.
@@ -72,10 +85,10 @@ Task<scheduler::Decision> decision_of(ContextPtr context, scheduler::PlacementRe
 
 /// Where it would go as the job would choose: hosts that the preflight refuses are no candidates.
 scheduler::PlacementRequest without_refused(const Context& context, const Snapshot& snapshot, const Vm& vm,
-                                            ModeChoice mode, scheduler::PlacementRequest wanted) {
+                                            const Asked& asked, scheduler::PlacementRequest wanted) {
     if (wanted.only) return wanted;
     snapshot.hosts.for_each([&](const Host& host) {
-        const auto checks = preflight_of(context, snapshot, vm, host.id, mode_to_check(mode));
+        const auto checks = preflight_of(context, snapshot, vm, host.id, mode_to_check(asked.params.mode), asked);
         if (host.id != vm.host && !migration::verdict_of(checks)) wanted.exclude.push_back(host.id);
     });
     return wanted;
@@ -86,7 +99,8 @@ Task<Response> plan_migration(Request request, ContextPtr context, jobs::VmMigra
     BALLAST_CO_TRY(const auto vm, find_vm(*snapshot, request.param("id")));
     BALLAST_CO_TRY(const auto terms, check_ask(*context, *snapshot, *vm, params));
     BALLAST_CO_TRY(auto wanted, move_of(*context, *vm, params.to));
-    wanted = without_refused(*context, *snapshot, *vm, params.mode, std::move(wanted));
+    const Asked asked{params, terms};
+    wanted = without_refused(*context, *snapshot, *vm, asked, std::move(wanted));
     MigrationPlan plan;
     BALLAST_CO_TRY(plan.decision, co_await decision_of(context, wanted));
     plan.to = wanted.only ? wanted.only : plan.decision.chosen;
@@ -96,8 +110,8 @@ Task<Response> plan_migration(Request request, ContextPtr context, jobs::VmMigra
     }
     auto forecast = forecast_of(*context, *vm, *plan.to, params, terms);
     const bool chosen = forecast && forecast->choice;
-    plan.preflight =
-        preflight_of(*context, *snapshot, *vm, *plan.to, chosen ? forecast->choice->mode : mode_to_check(params.mode));
+    plan.preflight = preflight_of(*context, *snapshot, *vm, *plan.to,
+                                  chosen ? forecast->choice->mode : mode_to_check(params.mode), asked);
     if (forecast)
         plan.forecast = *std::move(forecast);
     else
@@ -145,7 +159,8 @@ Task<Response> forecast_everywhere(ContextPtr context, std::shared_ptr<const Vm>
     ForecastList list;
     for (const auto& verdict : decision.hosts) {
         if (!verdict.accepted) continue;
-        const auto checks = preflight_of(*context, *snapshot, *vm, verdict.host, mode_to_check(params.mode));
+        const auto checks =
+            preflight_of(*context, *snapshot, *vm, verdict.host, mode_to_check(params.mode), {params, terms});
         if (!migration::verdict_of(checks)) continue;
         BALLAST_CO_TRY(auto forecast, forecast_of(*context, *vm, verdict.host, params, terms));
         list.items.push_back({.host = verdict.host, .name = verdict.name, .forecast = std::move(forecast)});

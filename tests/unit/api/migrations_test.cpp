@@ -80,6 +80,31 @@ TEST_F(MigrationsTest, ADryRunOfAVmThatIsOffSaysWhyThereIsNoForecast) {
     EXPECT_THAT(plan["no_forecast"].get<std::string>(), HasSubstr("does not run"));
 }
 
+TEST_F(MigrationsTest, ADryRunJudgesTheModeAndTheKnobsThatAreAskedFor) {
+    put(a_vm("web2").on("h1").build());
+    put(test::a_pair("h1", "h2").checked(clock->now()).shares("data").build());
+    put(test::a_pool("h1", "data"));
+    put(test::a_pool("h2", "data"));
+    DiskSpec disk;
+    disk.target = "vda";
+    disk.pool = "data";
+    disk.path = "/pools/data/web3.qcow2";
+    put(a_vm("web3").on("h1").running().disk(disk).build());
+    start();
+    const auto refusals = [this](const std::string& vm, const std::string& body) {
+        const auto answer = client().post("/api/v1/vms/" + vm + "/migrate?dry_run=true", body);
+        EXPECT_EQ(answer.status, 200) << answer.body;
+        std::string refused;
+        for (const auto& check : parsed(answer)["preflight"])
+            if (check["verdict"] == "refused") refused += check["detail"].get<std::string>() + ". ";
+        return refused;
+    };
+    EXPECT_EQ(refusals("web2", R"({"to":"h2","mode":"offline"})"), "") << "what is off moves offline";
+    EXPECT_THAT(refusals("web1", R"({"to":"h2","mode":"offline"})"), HasSubstr("for a VM that does not run"));
+    EXPECT_EQ(refusals("web3", R"({"to":"h2"})"), "");
+    EXPECT_THAT(refusals("web3", R"({"to":"h2","knobs":{"copy_disks":"full"}})"), HasSubstr("over itself"));
+}
+
 TEST_F(MigrationsTest, AForecastOfOneHostKeepsTheTermsOfItsQuery) {
     start();
     const auto answer = client().get(
@@ -159,6 +184,7 @@ TEST_F(MigrationsTest, WhatCanNotBeAskedIsRefusedBeforeAnyJob) {
         {R"({"mode":"post_copy","policy":{"post_copy":false}})", 412, "failed_precondition", "post-copy"},
         {R"({"mode":"post_copy","knobs":{"parallel":4}})", 400, "invalid_argument", "parallel"},
         {R"({"mode":"teleport"})", 400, "invalid_argument", "mode"},
+        {R"({"knobs":{"copy_disks":"full"}})", 400, "invalid_argument", "name it in `to`"},
     };
     for (const auto& one : cases)
         for (const char* query : {"", "?dry_run=true"}) {
