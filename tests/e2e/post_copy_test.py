@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """What breaks after a move has switched to post-copy, on real hosts. The memory is on both sides then, and the source must never run again:
 a broken link or a dead libvirtd is recovered, a dead QEMU costs the running state, and the events say so beforehand and afterwards (SAFETY.md
-rule 4). The lines marked `everyday` run always, all of them with `scripts/test --full`."""
+rule 4). The lines marked `everyday` run always, all of them with `scripts/test --full`.
+
+A pull counts as met once the guest beats on the target: then QEMU has left `cont`, where a break hangs it (docs/MIGRATION.md 7). On the slow
+wire that is late, after some 30 s of 36: a fault may strike when the last pages arrive, or just after."""
 
 from __future__ import annotations
 
