@@ -35,5 +35,8 @@ endif()
 function(ballast_use_pch target)
   if(BALLAST_PCH_KIND)
     target_precompile_headers(${target} REUSE_FROM ballast_pch_${BALLAST_PCH_KIND})
+    if(NOT BALLAST_PCH_KIND STREQUAL "client")
+      target_link_libraries(${target} PRIVATE ballast_asio) # its header initialises statics that are defined there, in each file that sees it
+    endif()
   endif()
 endfunction()
