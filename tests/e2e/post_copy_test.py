@@ -19,10 +19,10 @@ cluster = Cluster(2)
 guest = Traveller(cluster, "p")
 
 PULL = (
-    Case("pull", "post_copy", "daemon", (MOVED,), True),
-    Case("pull", "post_copy", "source_libvirtd", (MOVED,), True),
+    Case("pull", "post_copy", "daemon", (MOVED,)),
+    Case("pull", "post_copy", "source_libvirtd", (MOVED,)),
     Case("pull", "post_copy", "target_libvirtd", (MOVED,), True),
-    Case("pull", "post_copy", "cancel", (MOVED,), True),
+    Case("pull", "post_copy", "cancel", (MOVED,)),
     Case("pull", "post_copy", "cut_hard_3", (MOVED,)),
     Case("pull", "post_copy", "cut_silent_3", (MOVED,)),
     Case("pull", "post_copy", "cut_hard_20", (MOVED,)),
