@@ -23,9 +23,10 @@ struct PlacementRequest {
     std::vector<HostId> exclude;  ///< hosts that were tried and failed
     bool for_migration = false;
     std::optional<HostId> from;  ///< where it runs now; only with for_migration
+    bool copy_disks = false;     ///< disks that are written to go along with the move: they need a pool there, no more
     friend bool operator==(const PlacementRequest&, const PlacementRequest&) = default;
 };
-BOOST_DESCRIBE_STRUCT(PlacementRequest, (), (spec, vm, only, exclude, for_migration, from))
+BOOST_DESCRIBE_STRUCT(PlacementRequest, (), (spec, vm, only, exclude, for_migration, from, copy_disks))
 
 /// What one rule says of one host.
 struct RuleVerdict {

@@ -73,7 +73,19 @@ std::optional<RuleVerdict> refuse_file(const Candidate& candidate, const DiskSpe
         "its folder is a pool on both hosts and the pair is checked");
 }
 
+/// A disk that is copied needs the pool of its name there; what it was made from comes with it.
+std::optional<RuleVerdict> refuse_copy(const Candidate& candidate, const DiskSpec& disk) {
+    const auto home = home_of(candidate);
+    const Pool* pool = home ? find_pool_holding(candidate.snapshot, *home, disk.path) : nullptr;
+    const std::string name = pool != nullptr ? pool->name : disk.pool;
+    if (name.empty())
+        return fits_if(reject("{} lies in no pool, so there is no place to copy it to", disk.path),
+                       "its folder is a pool on both hosts");
+    return refuse_pool(candidate, name);
+}
+
 std::optional<RuleVerdict> refuse_disk(const Candidate& candidate, const DiskSpec& disk) {
+    if (candidate.request.copy_disks && !disk.read_only) return refuse_copy(candidate, disk);
     if (auto refused = refuse_image(candidate, disk)) return refused;
     if (auto refused = refuse_file(candidate, disk)) return refused;
     if (disk.pool.empty()) return std::nullopt;

@@ -10,7 +10,8 @@ namespace {
 drivers::simulated::HostModel host_model(const std::string& name) {
     drivers::simulated::HostModel model;
     model.name = name;
-    model.pools = {{.name = "shared", .path = "/srv/shared", .type = "dir", .store = "one", .capacity = gibibytes(50)}};
+    model.pools = {{.name = "shared", .path = "/srv/shared", .type = "dir", .store = "one", .capacity = gibibytes(50)},
+                   {.name = "local", .path = "/srv/local", .type = "dir", .store = {}, .capacity = gibibytes(50)}};
     return model;
 }
 

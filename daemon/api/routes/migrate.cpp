@@ -100,6 +100,7 @@ Task<Response> plan_migration(Request request, ContextPtr context, jobs::VmMigra
     BALLAST_CO_TRY(const auto terms, check_ask(*context, *snapshot, *vm, params));
     BALLAST_CO_TRY(auto wanted, move_of(*context, *vm, params.to));
     const Asked asked{params, terms};
+    wanted.copy_disks = params.knobs.copy_disks != DiskCopy::none;
     wanted = without_refused(*context, *snapshot, *vm, asked, std::move(wanted));
     MigrationPlan plan;
     BALLAST_CO_TRY(plan.decision, co_await decision_of(context, wanted));

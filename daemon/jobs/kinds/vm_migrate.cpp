@@ -4,6 +4,7 @@
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
 #include "daemon/jobs/kinds/kinds.h"
+#include "daemon/jobs/kinds/removal.h"
 #include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/migrate/move.h"
 #include "daemon/jobs/migrate/offline.h"
@@ -45,6 +46,43 @@ Task<> check_copied_disks(RunPtr run, VmMigrateParams params) {
     co_return migration::verdict_of(checks);
 }
 
+/// Volumes of Ballast's own that were copied to the target: what the source still has of them, and their rows.
+std::vector<Volume> left_behind(const Snapshot& snapshot, const Migration& row) {
+    std::vector<Volume> left;
+    if (row.knobs.copy_disks == DiskCopy::none || row.phase != MigrationPhase::succeeded) return left;
+    for (const auto& volume : snapshot.volumes.select([&](const Volume& one) { return one.vm == row.vm; }))
+        if (volume->host != row.to) left.push_back(*volume);
+    return left;
+}
+
+/// The copies are the VM's disks now. The source's files are no domain's any more: its definition is gone, proven by
+/// the end of the move; a file that somebody else uses stays (SAFETY.md 10).
+Task<> follow_copied_disks(RunPtr run) {
+    const auto row = run->snapshot()->migrations.find_ptr(run->id());
+    if (!row) co_return Result<void>{};
+    for (const Volume& volume : left_behind(*run->snapshot(), *row)) {
+        const auto source = run->services().hosts->reachable(row->from);
+        Result<void> deleted = co_await check_removable(run, volume.pool, volume.path, run->vm());
+        if (deleted && !source) deleted = std::unexpected(source.error());
+        if (deleted) deleted = co_await (*source)->storage().delete_volume(volume.pool, volume.name);
+        const std::string where = host_name(*run->snapshot(), row->from);
+        const std::string message =
+            deleted ? fmt::format("volume {} was copied along; {} has it no more", volume.name, where)
+                    : fmt::format("volume {} was copied along; {} is left on {}: {}", volume.name, volume.path, where,
+                                  deleted.error().message());
+        BALLAST_CO_CHECK(co_await run->commit(
+            [id = volume.id, to = row->to, message](store::Transaction& transaction) -> Result<void> {
+                const Volume* found = transaction.snapshot().volumes.find(id);
+                if (found == nullptr) return {};
+                Volume moved = *found;
+                moved.host = to;
+                transaction.put(std::move(moved), {"volume.moved", message});
+                return {};
+            }));
+    }
+    co_return Result<void>{};
+}
+
 }  // namespace
 
 Task<Json> migrate_vm(RunPtr run) {
@@ -58,6 +96,7 @@ Task<Json> migrate_vm(RunPtr run) {
     moves.enter(run->id(), move);
     auto outcome = co_await move->go();
     moves.leave(run->id());
+    BALLAST_CO_CHECK(co_await follow_copied_disks(run));
     co_return outcome;
 }
 

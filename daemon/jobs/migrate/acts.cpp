@@ -150,6 +150,11 @@ Task<> Move::check_pair() {
         post(MigrationEventKind::preflight_refused, reason);
         co_return Result<void>{};
     }
+    // Once more: while it waited for its lane, somebody may have attached one (SAFETY.md 9).
+    if (const Result<void> known = check_known_disks(*vm, **view); !known) {
+        post(MigrationEventKind::preflight_refused, known.error().message());
+        co_return Result<void>{};
+    }
     const Result<void> stamped = co_await stamp(false);
     if (stamped)
         post(MigrationEventKind::preflight_passed);

@@ -106,7 +106,8 @@ scheduler::PlacementRequest placement_of(const RunPtr& run, const Wanted& wanted
                                         .only = wanted.to,
                                         .exclude = {},
                                         .for_migration = true,
-                                        .from = wanted.from};
+                                        .from = wanted.from,
+                                        .copy_disks = wanted.params.knobs.copy_disks != DiskCopy::none};
     if (!wanted.to) request.exclude = refused_hosts(run, wanted);
     return request;
 }

@@ -192,6 +192,30 @@ TEST_F(Moving, NeverCopiesADiskOverItself) {
     EXPECT_THAT(cluster.world->damage(), IsEmpty());
 }
 
+TEST_F(Moving, TakesDisksAlongThatTheTargetDoesNotSee) {
+    const std::string params = R"({"name":"web1","host":"h1","spec":{"memory_bytes":268435456,
+"disks":[{"size_bytes":67108864,"pool":"local"}]}})";
+    ASSERT_EQ(cluster.do_job("vm.create", "", params)->state, JobState::succeeded);
+    const auto refused = cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})");
+    EXPECT_THAT(error_of(refused), HasSubstr("or copy the disks along (copy_disks)"));
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","knobs":{"copy_disks":"full"}})");
+    ASSERT_TRUE(moved) << moved.error().chain();
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+    EXPECT_THAT(cluster.world->damage(), IsEmpty());
+    const auto snapshot = cluster.snapshot();
+    const auto volume = snapshot->volumes.rows().front();
+    EXPECT_EQ(volume->host, HostId("id-h2")) << "its row goes with it";
+    const auto has_it = [&](const char* host) {
+        auto* const driver = cluster.registry->find(HostId(host)).get();
+        return run(*cluster.io, driver->storage().read_volume("local", volume->name)).has_value();
+    };
+    EXPECT_TRUE(has_it("id-h2"));
+    EXPECT_FALSE(has_it("id-h1")) << "the copy that was left behind is gone";
+    EXPECT_EQ(cluster.do_job("vm.delete", "web1", R"({"force":true})")->state, JobState::succeeded);
+    EXPECT_FALSE(has_it("id-h2"));
+}
+
 TEST_F(Moving, RefusesAMoveWhoseRoomIsGoneMeanwhile) {
     make("web1");
     cluster.world->set_link("h1", "h2", BytesPerSecond(3 * 1'048'576));

@@ -179,6 +179,23 @@ TEST(StorageReachable, FindsThePoolOfAnAdoptedDiskByItsFolder) {
                 accepts());
 }
 
+TEST(StorageReachable, TakesADiskThatIsCopiedAlongWhereItHasAPool) {
+    DiskSpec disk;
+    disk.path = "/pools/local/db.qcow2";
+    const auto vm = a_vm().disk(disk).on("h1").running();
+    auto cluster = a_cluster().with(a_host("h1")).with(a_host("h2")).with(vm).with(a_pool("h1", "local"));
+    auto request = move(vm, "h1");
+    request.copy_disks = true;
+    EXPECT_THAT(ask<StorageReachable>(cluster.build(), request, "h2"), rejects("has no pool named local"));
+    cluster.with(a_pool("h2", "local"));
+    EXPECT_THAT(ask<StorageReachable>(cluster.build(), request, "h2"), accepts());
+    EXPECT_THAT(ask<StorageReachable>(cluster.build(), move(vm, "h1"), "h2"), rejects(HasSubstr("not proven")));
+    disk.read_only = true;
+    request.spec = a_vm().disk(disk).spec();
+    EXPECT_THAT(ask<StorageReachable>(cluster.build(), request, "h2"), rejects(HasSubstr("not proven")))
+        << "libvirt copies only what is written to";
+}
+
 TEST(NetworkReachable, WantsActiveNetworksAndBridges) {
     const auto cluster = a_cluster().with(a_host()).build();
     EXPECT_THAT(ask<NetworkReachable>(cluster, place(a_vm().network("default").bridge("br0"))), accepts());
