@@ -34,10 +34,7 @@ def judge(report: Report, case: str, ours: Moves, peer: Moves) -> None:
     wait, peer_wait = median(ours.waits) or 0.0, median(peer.waits) or 0.0
     report.say(case, "wait", wait, "ms", runs=ours.waits, peer=PLAIN, peer_value=peer_wait, target=peer_wait * 1.05 + 100,
                met=wait <= peer_wait * 1.05 + 100)
-    for metric, unit, read in (("total", "ms", lambda move: move.total_ms), ("downtime", "ms", lambda move: move.downtime_ms)):
-        own = [float(read(move)) for move in ours.done if read(move) is not None]
-        other = [float(read(move)) for move in peer.done if read(move) is not None]
-        report.say(case, metric, median(own), unit, runs=own, peer=PLAIN, peer_value=median(other))
+    report.say(case, "downtime", median(ours.downtimes), "ms", runs=ours.downtimes, peer=PLAIN, peer_value=median(peer.downtimes))
     sent = [float(move.sent) for move in ours.done if move.sent is not None]
     other = [float(move.sent) for move in peer.done if move.sent is not None]
     mine, theirs = median(sent), median(other)
