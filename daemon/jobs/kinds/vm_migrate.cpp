@@ -1,4 +1,6 @@
 // vm.migrate: claim, then the migration state machine (daemon/jobs/migrate/move.h).
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "core/try.h"
@@ -46,12 +48,19 @@ Task<> check_copied_disks(RunPtr run, VmMigrateParams params) {
     co_return migration::verdict_of(checks);
 }
 
+/// libvirt copies a domain's writable disks: no other volume of the VM, attached or not, was copied.
+bool was_copied(const Vm& vm, const Volume& volume) {
+    return std::ranges::any_of(vm.spec.disks,
+                               [&](const DiskSpec& disk) { return !disk.read_only && disk.path == volume.path; });
+}
+
 /// Volumes of Ballast's own that were copied to the target: what the source still has of them, and their rows.
 std::vector<Volume> left_behind(const Snapshot& snapshot, const Migration& row) {
     std::vector<Volume> left;
-    if (row.knobs.copy_disks == DiskCopy::none || row.phase != MigrationPhase::succeeded) return left;
+    const Vm* vm = snapshot.vms.find(row.vm);
+    if (row.knobs.copy_disks == DiskCopy::none || row.phase != MigrationPhase::succeeded || vm == nullptr) return left;
     for (const auto& volume : snapshot.volumes.select([&](const Volume& one) { return one.vm == row.vm; }))
-        if (volume->host != row.to) left.push_back(*volume);
+        if (volume->host != row.to && was_copied(*vm, *volume)) left.push_back(*volume);
     return left;
 }
 
