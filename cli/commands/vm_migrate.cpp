@@ -147,7 +147,11 @@ void add_vm_migrate_command(CLI::App& vm, Session& session) {
     command
         ->add_option("--mode", options->mode,
                      "auto (default: by forecast and policy), pre-copy, post-copy, hybrid, stop-and-copy or offline")
-        ->check(CLI::IsMember({"auto", "pre-copy", "post-copy", "hybrid", "stop-and-copy", "offline"}));
+        ->check(CLI::IsMember({"auto", "pre-copy", "post-copy", "hybrid", "stop-and-copy", "offline"}))
+        ->transform([](std::string mode) {  // as the API and the tables write it
+            std::ranges::replace(mode, '_', '-');
+            return mode;
+        });
     command->add_flag("--dry-run", options->dry_run,
                       "Only say where it would go, what each mode would cost, and which one would be taken");
     add_policy(*command, *options);

@@ -22,6 +22,7 @@ Result<scheduler::PlacementRequest> placement_of(const Context& context, VmSpec 
 
 Result<scheduler::PlacementRequest> move_of(const Context& context, const Vm& vm, std::string_view to) {
     BALLAST_TRY(auto wanted, placement_of(context, vm.spec, to));
+    wanted.spec = vm.spec;  // its disks lie where they lie, those of an adopted VM in no pool that a spec names
     wanted.vm = vm.id;
     wanted.for_migration = vm.host.has_value();
     wanted.from = vm.host;

@@ -105,6 +105,20 @@ TEST_F(MigrationsTest, ADryRunJudgesTheModeAndTheKnobsThatAreAskedFor) {
     EXPECT_THAT(refusals("web3", R"({"to":"h2","knobs":{"copy_disks":"full"}})"), HasSubstr("over itself"));
 }
 
+TEST_F(MigrationsTest, ADryRunOfAnAdoptedVmTakesItsDiskWhereItLies) {
+    put(test::a_pair("h1", "h2").checked(clock->now()).shares("data").build());
+    put(test::a_pool("h1", "data"));
+    put(test::a_pool("h2", "data"));
+    DiskSpec disk;
+    disk.target = "vda";
+    disk.path = "/pools/data/web5.qcow2";  // in no pool that its spec names, and no host has the default one
+    put(a_vm("web5").on("h1").running().disk(disk).build());
+    start();
+    const auto answer = client().post("/api/v1/vms/web5/migrate?dry_run=true", R"({"to":"h2"})");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(parsed(answer)["decision"]["chosen"], "h2") << answer.body;
+}
+
 TEST_F(MigrationsTest, AForecastOfOneHostKeepsTheTermsOfItsQuery) {
     start();
     const auto answer = client().get(

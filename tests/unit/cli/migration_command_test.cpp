@@ -86,7 +86,7 @@ TEST(MigrationCommand, EveryOptionOfAMigrationReachesTheApi) {
                                      "--to",
                                      "h2",
                                      "--mode",
-                                     "auto",
+                                     "pre_copy",
                                      "--downtime",
                                      "50",
                                      "--max-total",
@@ -112,7 +112,7 @@ TEST(MigrationCommand, EveryOptionOfAMigrationReachesTheApi) {
     EXPECT_EQ(ran.exit, 0) << ran.err;
     EXPECT_EQ(
         script.requests.front().body,
-        R"({"to":"h2","mode":"auto","policy":{"max_downtime_ms":50,"max_total_ms":300000,"post_copy":true,)"
+        R"({"to":"h2","mode":"pre_copy","policy":{"max_downtime_ms":50,"max_total_ms":300000,"post_copy":true,)"
         R"("bandwidth_bytes_per_second":104857600,"post_copy_bandwidth_bytes_per_second":52428800,"max_throttle":60,)"
         R"("priority":-5},"deadline":"2026-11-22T12:10:00.000Z","knobs":{"auto_converge":true,"xbzrle":true,)"
         R"("parallel":4,"tls":true,"copy_disks":"incremental"}})");
