@@ -10,7 +10,7 @@
 namespace ballast::migration {
 namespace {
 
-/// QEMU raises the throttle on its own, up to this and no lower limit (libvirt 9.0 has no parameter for one). A move
+/// QEMU raises the throttle on its own and knows no limit but its own (libvirt 9.0 has no parameter for one). A move
 /// that passes the policy's limit is ended: so steps are left below it, and they land on it.
 constexpr int steps_below = 2;
 constexpr int largest_step = 5;

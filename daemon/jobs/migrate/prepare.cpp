@@ -9,6 +9,7 @@
 #include "migration/choose.h"
 #include "migration/compatibility.h"
 #include "migration/preflight.h"
+#include "scheduler/host_view.h"
 #include "scheduler/placement.h"
 
 namespace ballast::jobs {
@@ -150,6 +151,17 @@ bool lanes_free(const Snapshot& snapshot, const HostId& from, const HostId& to, 
     return outgoing < settings.outgoing_migrations && incoming < settings.incoming_migrations;
 }
 
+/// Room for XBZRLE's cache beside the guest, on the rows of the claim's own transaction: another move may have taken
+/// it.
+Result<void> check_cache(const Snapshot& snapshot, const HostId& from, const MigrationKnobs& knobs) {
+    if (!knobs.xbzrle || !knobs.xbzrle_cache || snapshot.hosts.find(from) == nullptr) return {};
+    const Bytes free = scheduler::view_host(snapshot, from, VmId()).free_memory();
+    if (*knobs.xbzrle_cache <= free) return {};
+    return fail(Code::resource_exhausted,
+                "XBZRLE needs {} for its cache on {}, which has {} free; ask for a smaller xbzrle_cache or none",
+                *knobs.xbzrle_cache, host_name(snapshot, from), free);
+}
+
 std::string reason_of(const migration::Choice& choice) {
     if (choice.warnings.empty()) return choice.reason;
     return fmt::format("{}; but {}", choice.reason, fmt::join(choice.warnings, "; "));
@@ -185,6 +197,7 @@ Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const
     request.only = planned.to;
     request.exclude.clear();
     BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), planned.to, request));
+    BALLAST_CHECK(check_cache(transaction.snapshot(), wanted.from, planned.choice.knobs));
     const std::string where = host_name(transaction.snapshot(), planned.to);
     transaction.put(scheduler::make_claim(transaction.snapshot(), planned.to, request, run->id(), transaction.now()),
                     {"claim.made", fmt::format("{} claims {} on {}", vm.name, vm.spec.memory, where)});

@@ -80,5 +80,17 @@ TEST_F(Differences, ThatAreAsLargeAsThePagesEndTheMoveEarlyAndAreNotTriedAgain) 
     EXPECT_TRUE(cluster.snapshot()->claims.empty());
 }
 
+TEST_F(Differences, AskedForWithACacheThatTheSourceHasNoRoomForAreRefused) {
+    make(0.02);
+    const auto job =
+        cluster.do_job("vm.migrate", "web1",
+                       R"({"to":"h2","mode":"pre_copy","knobs":{"xbzrle":true,"xbzrle_cache_bytes":1099511627776}})");
+    ASSERT_TRUE(job) << job.error().chain();
+    EXPECT_EQ(job->state, JobState::failed);
+    EXPECT_THAT(job->error->message, ::testing::HasSubstr("for its cache on h1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
+    EXPECT_THAT(running_on(), ElementsAre("h1"));
+}
+
 }  // namespace
 }  // namespace ballast::testing
