@@ -378,7 +378,10 @@ class Transition {
     /// A word that was persisted and maybe never reached the host is given again.
     [[nodiscard]] Step back_to_watching() {
         const Phase back = back_on_the_way();
-        if (back == Phase::pull || step_.memo.may_have_switched) return go(back, {Act::watch_job});
+        if (back == Phase::pull) return go(back, {Act::watch_job});
+        if (step_.memo.may_have_switched && event_.verdict->owner == Owner::source)
+            return go(back, {Act::watch_job, Act::start_post_copy});
+        if (step_.memo.may_have_switched) return go(back, {Act::watch_job});
         if (is_called_off()) return go(back, {Act::watch_job, Act::abort_job});
         if (step_.memo.finishing) return go(back, {Act::watch_job, Act::set_downtime});
         return go(back, {Act::watch_job});

@@ -244,6 +244,16 @@ Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds swit
     return std::max(terms.max_downtime - small, Milliseconds{1});
 }
 
+Milliseconds time_to_empty_socket(BytesPerSecond line) {
+    constexpr Bytes full_socket = mebibytes(4);
+    constexpr Milliseconds not_worth_it{50};
+    constexpr Milliseconds longest{1'000};
+    constexpr Milliseconds slice{100};  // QEMU's rate limiter counts in these
+    const auto emptied = time_for(full_socket, line);
+    if (!emptied || *emptied <= not_worth_it) return Milliseconds{0};
+    return std::min(*emptied + slice, longest);
+}
+
 EndForecast forecast_end(const Migration& row, const PushSample& sample) {
     EndForecast end;
     const auto once = time_for(sample.remaining, sample.throughput);

@@ -74,6 +74,10 @@ struct SteerLimits {
 /// (forecast.h) and the machine take the same.
 [[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost);
 
+/// How long the source's socket takes to empty at this rate, if it is full: Linux lets a sender's buffer grow to 4 MiB
+/// (net.ipv4.tcp_wmem). 0 where that is no more than 50 ms, or the rate is not known.
+[[nodiscard]] Milliseconds time_to_empty_socket(BytesPerSecond line);
+
 /// When the running phase will have moved everything, as far as the rounds and the latest figures tell.
 struct EndForecast {
     bool converges = false;                ///< false: not as things are

@@ -21,6 +21,19 @@ namespace {
 
 /// What QEMU takes for "as fast as it goes", in the whole MiB/s that libvirt speaks.
 constexpr BytesPerSecond no_bandwidth_limit{8'796'093'022'207LL / 1'048'576 * 1'048'576};
+/// The least that libvirt can say.
+constexpr BytesPerSecond least_bandwidth{1'048'576};
+
+/// What the stream gets: as configured for the slower host, or less where less was seen. 0: not known.
+BytesPerSecond line_between(const Snapshot& snapshot, const HostId& from, const HostId& to, BytesPerSecond seen) {
+    BytesPerSecond line = seen;
+    for (const HostId& id : {from, to}) {
+        const Host* host = snapshot.hosts.find(id);
+        const auto speed = host == nullptr ? std::nullopt : host->settings.link_speed;
+        if (speed && (line.count() <= 0 || *speed < line)) line = *speed;
+    }
+    return line;
+}
 
 }  // namespace
 
@@ -37,14 +50,13 @@ Task<> Move::perform(MigrationAct act) {
             watching_ = true;
             co_return Result<void>{};
         case MigrationAct::start_post_copy:
-            co_return co_await source_->migration().start_post_copy(vm_);
+            co_return co_await start_post_copy();
         case MigrationAct::pause_post_copy:
             co_return co_await source_->migration().pause_post_copy(vm_);
         case MigrationAct::set_downtime:
             co_return co_await set_downtime();
         case MigrationAct::set_bandwidth:
-            co_return co_await source_->migration().set_bandwidth(
-                vm_, row()->terms.bandwidth.value_or(no_bandwidth_limit), false);
+            co_return co_await set_push_bandwidth(row()->terms.bandwidth.value_or(no_bandwidth_limit));
         case MigrationAct::set_post_copy_bandwidth:
             co_return co_await source_->migration().set_bandwidth(
                 vm_, row()->terms.post_copy_bandwidth.value_or(no_bandwidth_limit), true);
@@ -174,6 +186,34 @@ Task<> Move::stamp(bool on_target) {
 
 Task<> Move::set_downtime() {
     return source_->migration().set_downtime_limit(vm_, migration::downtime_limit_of(*row(), memo(), limits_));
+}
+
+Task<> Move::set_push_bandwidth(BytesPerSecond bandwidth) {
+    return source_->migration().set_bandwidth(vm_, bandwidth, false);
+}
+
+/// At a switch the device state goes behind what the source's socket still holds, and the guest stands still for both.
+/// So on a slow line QEMU is held back first for as long as a full socket takes to empty.
+Task<> Move::empty_the_socket() {
+    const auto line = line_between(*run_->snapshot(), from_, to_, last_progress_.throughput);
+    const Milliseconds emptied = migration::time_to_empty_socket(line);
+    if (emptied.count() == 0) co_return Result<void>{};
+    BALLAST_CO_CHECK(co_await set_push_bandwidth(least_bandwidth));
+    co_return co_await run_->sleep(emptied);
+}
+
+/// A switch that was refused, or whose answer was lost: the hosts are asked what is, and where the source still pushes,
+/// the machine gives the word again. Until then it pushes as before.
+Task<> Move::start_post_copy() {
+    const Result<void> emptied = co_await empty_the_socket();
+    if (!emptied && emptied.error().code() == Code::cancelled) co_return emptied;
+    const Result<void> switched = co_await source_->migration().start_post_copy(vm_);
+    if (switched) co_return switched;
+    const Result<void> as_before = co_await set_push_bandwidth(row()->terms.bandwidth.value_or(no_bandwidth_limit));
+    if (!as_before) spdlog::warn("job={} vm={} {}", run_->id().str(), vm_.str(), as_before.error().chain());
+    BALLAST_CO_CHECK(co_await run_->sleep(run_->services().settings.retry_pause));
+    post(MigrationEventKind::job_lost, switched.error().message());
+    co_return switched;
 }
 
 namespace {

@@ -52,6 +52,9 @@ class Move : public std::enable_shared_from_this<Move> {
     Task<> call_migrate(bool resume_post_copy);
     Task<> stamp(bool on_target);
     Task<> set_downtime();
+    Task<> set_push_bandwidth(BytesPerSecond bandwidth);
+    Task<> empty_the_socket();
+    Task<> start_post_copy();
     Task<> record_result();
     Task<> end_copy(HostId host, std::shared_ptr<drivers::HostDriver> driver);
     Task<HostId> home_of_the_lost();

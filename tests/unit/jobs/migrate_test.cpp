@@ -109,6 +109,17 @@ TEST_F(Moving, ResumesAPostCopyWhoseLinkBrokeAndNeverGoesBack) {
     EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
 }
 
+TEST_F(Moving, SwitchesAtASecondTryWhereTheFirstWasRefused) {
+    make("web1", writes_faster_than_the_link);
+    cluster.world->set_link("h1", "h2", slow_link);
+    cluster.world->faults().fail_next("h1", drivers::simulated::Call::start_post_copy,
+                                      Error(Code::unavailable, "libvirtd restarts"));
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2","mode":"post_copy"})");
+    ASSERT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_TRUE(row(moved->id)->pull) << "it was pushed to its end instead";
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
 TEST_F(Moving, FinishesAtOnceWhereAnOperatorAsksForIt) {
     make("web1", writes_faster_than_the_link);
     cluster.world->set_link("h1", "h2", slow_link);

@@ -123,7 +123,18 @@ TEST(MachineWords, GivesAWordAgainThatMayHaveBeenLostWithTheDaemon) {
     EXPECT_EQ(after({.called = true, .cancel_requested = true}), (Acts{Act::watch_job, Act::abort_job}));
     EXPECT_EQ(after({.called = true, .given_up = "why"}), (Acts{Act::watch_job, Act::abort_job}));
     EXPECT_EQ(after({.called = true, .finishing = true}), (Acts{Act::watch_job, Act::set_downtime}));
-    EXPECT_EQ(after({.called = true, .may_have_switched = true, .cancel_requested = true}), Acts{Act::watch_job});
+    EXPECT_EQ(after({.called = true, .may_have_switched = true, .cancel_requested = true}),
+              (Acts{Act::watch_job, Act::start_post_copy}));
+}
+
+TEST(MachineWords, SwitchesAgainWhereTheSourceStillPushesAfterASwitchThatWasPersisted) {
+    const MigrationMemo memo{.called = true, .may_have_switched = true};
+    const auto after = [&](Owner owner) {
+        return next(a_migration(Phase::verifying, MigrationMode::hybrid), memo, judged(OwnershipAct::wait, owner))
+            ->acts;
+    };
+    EXPECT_EQ(after(Owner::source), (Acts{Act::watch_job, Act::start_post_copy}));
+    EXPECT_EQ(after(Owner::target), Acts{Act::watch_job});
 }
 
 TEST(MachineWords, WaitsLongerBeforeEachFurtherRecovery) {

@@ -254,5 +254,12 @@ TEST(ForecastEnd, CountsThePullByWhatIsLeft) {
     EXPECT_EQ(*forecast_end(push.row, push.sample).left, Milliseconds{960});
 }
 
+TEST(TimeToEmptySocket, IsThatOfFourMebibytesWhereItIsWorthWaitingFor) {
+    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(12'500'000)), Milliseconds(336 + 100));
+    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(1'250'000'000)), Milliseconds(0));
+    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(0)), Milliseconds(0)) << "nothing is known of the line";
+    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(100'000)), Milliseconds(1'000)) << "never longer than a second";
+}
+
 }  // namespace
 }  // namespace ballast::migration
