@@ -5,6 +5,7 @@
 // deep copy costs 21 to 141 ms (ARCHITECTURE.md 2). Thread rule: a Table is a value. One thread writes its own copy;
 // readers hold copies that never change.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -121,6 +122,25 @@ class Table {
             for (const auto& row : chunk->content)
                 if (row && wanted(*row)) return row.get();
         return nullptr;
+    }
+
+    /// Calls `visit(const Ptr& before, const Ptr& now)` for every slot whose row differs from the one in `before`;
+    /// null: none. What the two share since one was copied from the other is passed over chunk by chunk, so it costs
+    /// what has changed and a 128th of the rows. Rows are told apart by their place in memory: one that was put again
+    /// unchanged counts as changed, and where rows moved between slots a row may be `before` of one slot and `now` of
+    /// another.
+    template <class Visit>
+    void for_each_change(const Table& before, Visit&& visit) const {
+        static const std::array<Ptr, chunk_size> none{};
+        for (std::size_t i = 0; i < std::max(chunks_.size(), before.chunks_.size()); ++i) {
+            const Chunk* const old = i < before.chunks_.size() ? before.chunks_[i].get() : nullptr;
+            const Chunk* const now = i < chunks_.size() ? chunks_[i].get() : nullptr;
+            if (old == now) continue;
+            const auto& old_rows = old != nullptr ? old->content : none;
+            const auto& now_rows = now != nullptr ? now->content : none;
+            for (std::size_t slot = 0; slot < chunk_size; ++slot)
+                if (old_rows[slot] != now_rows[slot]) visit(old_rows[slot], now_rows[slot]);
+        }
     }
 
   private:

@@ -35,6 +35,37 @@ TEST(Table, FindsWhatWasPutAndReplacesByItsId) {
     EXPECT_EQ(table.find(id(1000)), nullptr);
 }
 
+TEST(Table, SaysWhatChangedSinceItWasCopied) {
+    Table<Row> table = filled(1000);
+    const Table<Row> before = table;
+    table.put(Row{id(17), -1});
+    table.erase(id(900));
+    table.put(Row{id(2000), 7});  // takes the slot of 900
+    for (int i = 3000; i < 3100; ++i) table.put(Row{id(i), i});
+    int replaced = 0;
+    int added = 0;
+    int exchanged = 0;
+    table.for_each_change(before, [&](const Table<Row>::Ptr& old, const Table<Row>::Ptr& now) {
+        ASSERT_NE(now, nullptr);
+        if (old == nullptr)
+            ++added;
+        else
+            ++(old->id == now->id ? replaced : exchanged);
+    });
+    EXPECT_EQ(replaced, 1);
+    EXPECT_EQ(exchanged, 1);
+    EXPECT_EQ(added, 100);
+    int gone = 0;
+    before.for_each_change(table, [&](const auto&, const auto& now) { gone += now == nullptr ? 1 : 0; });
+    EXPECT_EQ(gone, 100);
+}
+
+TEST(Table, SaysThatNothingChangedInACopy) {
+    const Table<Row> table = filled(1000);
+    const Table<Row> copy = table;
+    copy.for_each_change(table, [](const auto&, const auto&) { FAIL() << "nothing was put"; });
+}
+
 TEST(Table, ReusesTheSlotsOfErasedRows) {
     Table<Row> table = filled(300);
     for (int i = 0; i < 300; i += 2) EXPECT_TRUE(table.erase(id(i)));
