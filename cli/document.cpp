@@ -85,7 +85,7 @@ Json in_api_form(const Json& said, const Json& full) {
     if (!said.is_object() || !full.is_object()) return full;
     Json out = Json::object();
     for (const auto& [key, value] : said.items())
-        for (const char* unit : {"", "_bytes", "_bytes_per_second", "_ms", "_s"})
+        for (const char* unit : {"", "_bytes", "_bytes_per_second", "_ms", "_s", "_watts"})
             if (full.contains(key + unit)) out[key + unit] = in_api_form(value, full[key + unit]);
     return out;
 }

@@ -13,6 +13,7 @@
 
 #include "core/ids.h"
 #include "core/units.h"
+#include "core/vm_placement.h"
 
 namespace ballast {
 
@@ -24,8 +25,10 @@ BOOST_DESCRIBE_ENUM(Accelerator, auto_, kvm, tcg)
 
 /// What the operator said. Part of the host's spec: its revision is the ETag.
 struct HostSettings {
-    std::map<std::string, std::string> labels;
-    Bytes reserved_memory;  ///< kept for the host itself, beside what QEMU processes need
+    std::map<std::string, std::string> labels;  ///< `zone` and `rack` say where it stands
+    std::vector<Taint> taints;
+    std::map<std::string, int> devices;  ///< kind -> how many VMs may be given; sr-iov functions, PCI devices
+    Bytes reserved_memory;               ///< kept for the host itself, beside what QEMU processes need
     int reserved_cpus = 0;
     std::optional<Bytes> memory_capacity;  ///< overrides what the host reports
     std::optional<int> cpu_capacity;
@@ -34,19 +37,30 @@ struct HostSettings {
     std::string peer_uri;           ///< the libvirt URI by which the other hosts reach it
     std::string migration_address;  ///< address or name for the migration stream; empty: libvirt's choice
     std::optional<BytesPerSecond> link_speed;
+    std::optional<Watts> idle_power;  ///< what it draws doing nothing
+    std::optional<Watts> max_power;   ///< and with every core busy
     friend bool operator==(const HostSettings&, const HostSettings&) = default;
 };
 BOOST_DESCRIBE_STRUCT(HostSettings, (),
-                      (labels, reserved_memory, reserved_cpus, memory_capacity, cpu_capacity, cpu_overcommit,
-                       accelerator, peer_uri, migration_address, link_speed))
+                      (labels, taints, devices, reserved_memory, reserved_cpus, memory_capacity, cpu_capacity,
+                       cpu_overcommit, accelerator, peer_uri, migration_address, link_speed, idle_power, max_power))
+
+/// Huge pages that a cell has set aside.
+struct HugePages {
+    Bytes size;
+    std::int64_t count = 0;
+    friend bool operator==(const HugePages&, const HugePages&) = default;
+};
+BOOST_DESCRIBE_STRUCT(HugePages, (), (size, count))
 
 struct NumaCell {
     int cell = 0;
     Bytes memory;
     int cpus = 0;
+    std::vector<HugePages> pages = {};  ///< other than of the base size
     friend bool operator==(const NumaCell&, const NumaCell&) = default;
 };
-BOOST_DESCRIBE_STRUCT(NumaCell, (), (cell, memory, cpus))
+BOOST_DESCRIBE_STRUCT(NumaCell, (), (cell, memory, cpus, pages))
 
 struct HostNetwork {
     std::string name;
@@ -66,7 +80,8 @@ struct HostFacts {
     int cpus = 0;
     Bytes memory;
     std::string cpu_model;
-    std::vector<std::string> cpu_models;  ///< usable by guests with the chosen accelerator
+    std::vector<std::string> cpu_features;  ///< beyond what the model has by its name
+    std::vector<std::string> cpu_models;    ///< usable by guests with the chosen accelerator
     std::vector<std::string> machine_types;
     std::vector<std::string> accelerators;  ///< "kvm", "qemu" (TCG)
     std::vector<std::string> firmware;
@@ -78,7 +93,8 @@ struct HostFacts {
 };
 BOOST_DESCRIBE_STRUCT(HostFacts, (),
                       (host_uuid, hostname, architecture, libvirt_version, qemu_version, cpus, memory, cpu_model,
-                       cpu_models, machine_types, accelerators, firmware, numa, networks, bridges, userfaultfd_likely))
+                       cpu_features, cpu_models, machine_types, accelerators, firmware, numa, networks, bridges,
+                       userfaultfd_likely))
 
 struct Host {
     HostId id;
@@ -105,6 +121,9 @@ BOOST_DESCRIBE_STRUCT(Host, (),
 [[nodiscard]] Bytes usable_memory(const Host& host);
 /// vCPUs that may be promised: (cores - reserved) x overcommit.
 [[nodiscard]] int usable_vcpus(const Host& host);
+/// The zone and the rack it stands in, by its labels; empty: none is known.
+[[nodiscard]] std::string_view zone_of(const Host& host);
+[[nodiscard]] std::string_view rack_of(const Host& host);
 /// The libvirt URI by which the other hosts reach it: the one that was set for that, or else its own.
 [[nodiscard]] const std::string& peer_uri_of(const Host& host);
 /// Whether Ballast may begin something new there.

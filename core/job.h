@@ -12,6 +12,7 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/units.h"
+#include "core/vm_placement.h"
 
 namespace ballast {
 
@@ -66,19 +67,25 @@ BOOST_DESCRIBE_STRUCT(Job, (),
                       (id, kind, vm, host, subject, actor, state, cancel_requested, params, memo, result, steps, error,
                        created, started, finished, revision))
 
-/// Room that a job holds on a host until the VM itself counts there (double memory of a migration, a VM being created).
+/// Room that a job holds on a host until the VM itself counts there (double memory of a migration, a VM being created);
+/// or, without a job, a reservation: room that is held for a VM to come.
 struct Claim {
-    ClaimId id;  ///< the job's id
-    JobId job;
+    ClaimId id;  ///< the job's id; of a reservation its own
+    JobId job;   ///< empty: a reservation
     HostId host;
     VmId vm;
     Bytes memory;
     int vcpus = 0;
     std::string anti_affinity;
+    VmPlacement placement;  ///< the groups, devices and cells that it counts for
     Timestamp created;
+    std::string name;                  ///< of a reservation
+    std::string note;                  ///< of a reservation: what for, who asked
+    std::optional<Timestamp> expires;  ///< of a reservation: it ends by itself then
     friend bool operator==(const Claim&, const Claim&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Claim, (), (id, job, host, vm, memory, vcpus, anti_affinity, created))
+BOOST_DESCRIBE_STRUCT(Claim, (),
+                      (id, job, host, vm, memory, vcpus, anti_affinity, placement, created, name, note, expires))
 
 enum class Origin : std::uint8_t { ballast, outside };
 BOOST_DESCRIBE_ENUM(Origin, ballast, outside)

@@ -65,6 +65,8 @@ constexpr std::string_view unit_suffix() {
         return "_bytes";
     else if constexpr (std::is_same_v<T, BytesPerSecond>)
         return "_bytes_per_second";
+    else if constexpr (std::is_same_v<T, Watts>)
+        return "_watts";
     else if constexpr (std::is_same_v<T, Milliseconds>)
         return "_ms";
     else if constexpr (std::is_same_v<T, Seconds>)

@@ -19,6 +19,23 @@ int usable_vcpus(const Host& host) {
     return static_cast<int>(cores * host.settings.cpu_overcommit);
 }
 
+namespace {
+
+std::string_view label_of(const Host& host, const char* key) {
+    const auto at = host.settings.labels.find(key);
+    return at != host.settings.labels.end() ? std::string_view(at->second) : std::string_view();
+}
+
+}  // namespace
+
+std::string_view zone_of(const Host& host) {
+    return label_of(host, "zone");
+}
+
+std::string_view rack_of(const Host& host) {
+    return label_of(host, "rack");
+}
+
 const std::string& peer_uri_of(const Host& host) {
     return host.settings.peer_uri.empty() ? host.uri : host.settings.peer_uri;
 }
@@ -122,6 +139,26 @@ Result<void> check(const MigrationPolicy& policy, std::string_view path) {
     return check_range(path, "priority", policy.priority, -100, 100);
 }
 
+Result<void> check_placement(const VmSpec& spec) {
+    BALLAST_CHECK(check(spec.placement, "placement"));
+    for (const AffinityTerm& term : spec.placement.affinity)
+        if (term.group == spec.anti_affinity && term.kind == AffinityKind::together &&
+            term.strength == Strength::must && term.scope == AffinityScope::host)
+            return fail(Code::invalid_argument,
+                        "anti_affinity: the VMs of group {} can't be apart on every host and together on one, as "
+                        "placement.affinity says; drop one of the two",
+                        term.group);
+    const int cells = spec.placement.numa.cells;
+    if (cells > 0 && spec.vcpus % cells != 0)
+        return fail(Code::invalid_argument, "placement.numa.cells: {} vCPUs do not divide evenly into {} cells",
+                    spec.vcpus, cells);
+    const Bytes page = spec.placement.hugepage_size.value_or(Bytes(1));
+    if (spec.memory.count() % page.count() != 0)
+        return fail(Code::invalid_argument, "placement.hugepage_size_bytes: {} is no multiple of pages of {}",
+                    spec.memory, page);
+    return {};
+}
+
 Result<void> check(const VmSpec& spec) {
     if (spec.vcpus < 1 || spec.vcpus > 512)
         return fail(Code::invalid_argument, "vcpus: {} is not between 1 and 512", spec.vcpus);
@@ -141,6 +178,7 @@ Result<void> check(const VmSpec& spec) {
     for (const std::string_view text :
          {spec.boot.kernel, spec.boot.initrd, spec.boot.cmdline, spec.machine, spec.cpu_model, spec.serial.log_path})
         BALLAST_CHECK(plain_text("spec", text));
+    BALLAST_CHECK(check_placement(spec));
     return check(spec.migration, "migration");
 }
 

@@ -48,6 +48,7 @@ class Quantity {
 
 using Bytes = Quantity<struct ByteUnit>;
 using BytesPerSecond = Quantity<struct ByteRateUnit>;
+using Watts = Quantity<struct PowerUnit>;
 
 [[nodiscard]] constexpr Bytes kibibytes(std::int64_t n) {
     return Bytes(n * 1024);

@@ -14,6 +14,7 @@
 #include "core/ids.h"
 #include "core/migration.h"
 #include "core/units.h"
+#include "core/vm_placement.h"
 
 namespace ballast {
 
@@ -126,8 +127,9 @@ struct VmSpec {
     BalloonSpec balloon;
     std::map<std::string, std::string> labels;
     std::map<std::string, std::string> host_labels;  ///< the host must carry these
-    std::string anti_affinity;                       ///< VMs of one group never share a host
-    bool autostart = false;                          ///< Ballast's own, not libvirt's (SAFETY.md 8)
+    std::string anti_affinity;                       ///< VMs of one group never share a host: short for one term
+    VmPlacement placement;
+    bool autostart = false;  ///< Ballast's own, not libvirt's (SAFETY.md 8)
     MovePolicy moves = MovePolicy::free;
     MemoryPolicy memory_policy = MemoryPolicy::balanced;
     MigrationPolicy migration;  ///< what a move of this VM may cost
@@ -135,7 +137,7 @@ struct VmSpec {
 };
 BOOST_DESCRIBE_STRUCT(VmSpec, (),
                       (vcpus, memory, memory_minimum, machine, cpu_model, disks, nics, boot, serial, balloon, labels,
-                       host_labels, anti_affinity, autostart, moves, memory_policy, migration))
+                       host_labels, anti_affinity, placement, autostart, moves, memory_policy, migration))
 
 /// One definition of the VM's UUID on one host, as last seen.
 struct Definition {
@@ -181,5 +183,7 @@ BOOST_DESCRIBE_STRUCT(Vm, (),
 /// Checks what can be checked without a cluster: ranges, minimum <= maximum, disk and NIC fields. Errors:
 /// invalid_argument naming the field.
 [[nodiscard]] Result<void> check(const VmSpec& spec);
+/// The part of it that is about the place.
+[[nodiscard]] Result<void> check_placement(const VmSpec& spec);
 
 }  // namespace ballast

@@ -144,7 +144,11 @@ Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRe
                  .memory = row != nullptr ? memory_demand(request.spec, *row) : request.spec.memory,
                  .vcpus = request.spec.vcpus,
                  .anti_affinity = request.spec.anti_affinity,
-                 .created = now};
+                 .placement = request.spec.placement,
+                 .created = now,
+                 .name = {},
+                 .note = {},
+                 .expires = {}};
 }
 
 }  // namespace ballast::scheduler

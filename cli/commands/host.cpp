@@ -1,4 +1,5 @@
 #include "cli/commands/commands.h"
+#include "cli/commands/placement_flags.h"
 
 namespace ballast::cli {
 namespace {
@@ -12,6 +13,11 @@ std::string path_of(const std::string& name) {
 /// What may be said of a host at `add` and `set`; empty: not said.
 struct Settings {
     std::vector<std::string> labels;
+    std::vector<std::string> taints;
+    bool no_taints = false;
+    std::vector<std::string> devices;
+    int idle_power = -1;
+    int max_power = -1;
     std::string reserved_memory;
     std::string memory;
     int reserved_cpus = -1;
@@ -27,6 +33,19 @@ void add_settings(CLI::App& command, Settings& settings) {
     command.add_option("--label", settings.labels, "key=value; may be repeated. `key=` removes it")
         ->allow_extra_args(false)
         ->type_name("K=V");
+    command
+        .add_option("--taint", settings.taints,
+                    "key[=value][:no_place|avoid|evacuate]; may be repeated: these and no others")
+        ->allow_extra_args(false)
+        ->type_name("TAINT");
+    command.add_flag("--no-taints", settings.no_taints, "Take all its taints away");
+    command.add_option("--device", settings.devices, "kind=count that VMs may be given; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("K=N");
+    command.add_option("--idle-power", settings.idle_power, "Watts that it draws doing nothing")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--max-power", settings.max_power, "Watts that it draws with every core busy")
+        ->check(CLI::NonNegativeNumber);
     command.add_option("--reserved-memory", settings.reserved_memory, "Memory kept for the host itself (2G)")
         ->type_name("SIZE");
     command.add_option("--memory", settings.memory, "Count this much memory instead of what the host reports")
@@ -53,6 +72,14 @@ Result<Json> settings_json(const Settings& settings, bool patch) {
         const bool removes = patch && value.get_ref<const std::string&>().empty();
         json["labels"][key] = removes ? Json() : value;
     }
+    if (settings.no_taints || !settings.taints.empty()) {
+        BALLAST_TRY(json["taints"], taints_json(settings.taints));
+    }
+    if (!settings.devices.empty()) {
+        BALLAST_TRY(json["devices"], device_counts("--device", settings.devices));
+    }
+    if (settings.idle_power >= 0) json["idle_power_watts"] = settings.idle_power;
+    if (settings.max_power >= 0) json["max_power_watts"] = settings.max_power;
     const auto size = [&](const char* key, const char* flag, const std::string& text) -> Result<void> {
         if (text.empty()) return {};
         BALLAST_TRY(json[key], size_json(flag, text));

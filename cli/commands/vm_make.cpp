@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/placement_flags.h"
 #include "cli/document.h"
 
 namespace ballast::cli {
@@ -29,6 +30,7 @@ struct CreateOptions {
     std::vector<std::string> labels;
     std::vector<std::string> host_labels;
     std::string anti_affinity;
+    PlacementFlags placement;
     std::string host;
     bool autostart = false;
     bool no_start = false;
@@ -87,6 +89,8 @@ Result<Json> spec_json(const CreateOptions& options) {
     BALLAST_TRY(spec["labels"], parse_labels(options.labels));
     BALLAST_TRY(spec["host_labels"], parse_labels(options.host_labels));
     if (!options.anti_affinity.empty()) spec["anti_affinity"] = options.anti_affinity;
+    BALLAST_TRY(auto placement, placement_json(options.placement));
+    if (!placement.empty()) spec["placement"] = std::move(placement);
     if (options.autostart) spec["autostart"] = true;
     return spec;
 }
@@ -118,6 +122,7 @@ void add_spec(CLI::App& command, CreateOptions& options) {
         ->type_name("K=V");
     command.add_option("--anti-affinity", options.anti_affinity, "VMs of one group never share a host")
         ->type_name("GROUP");
+    add_placement_flags(command, options.placement);
     command.add_option("--host", options.host, "Put it there; default: the scheduler chooses");
     command.add_flag("--autostart", options.autostart, "Start it with its host");
 }
@@ -154,8 +159,8 @@ Result<std::string> read_file(const std::string& path) {
 
 /// What the document says beyond what may change while the VM keeps its definition; empty: nothing.
 std::string unchangeable(const Json& wanted, const Json& is, Json& patch) {
-    constexpr std::array<const char*, 7> free{"labels", "host_labels",   "anti_affinity", "autostart",
-                                              "moves",  "memory_policy", "migration"};
+    constexpr std::array<const char*, 8> free{"labels",    "host_labels", "anti_affinity", "placement",
+                                              "autostart", "moves",       "memory_policy", "migration"};
     std::string fixed;
     for (const auto& [key, value] : wanted.items()) {
         if (is.contains(key) && is[key] == value) continue;

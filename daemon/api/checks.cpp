@@ -63,7 +63,35 @@ Result<void> check_new_host(const Snapshot& snapshot, const HostAdd& ask) {
     return fail(Code::already_exists, "{} is the host '{}' already", ask.uri, taken->name);
 }
 
+namespace {
+
+Result<void> check_taints(const std::vector<Taint>& taints) {
+    for (std::size_t i = 0; i < taints.size(); ++i) {
+        BALLAST_CHECK(check(taints[i], fmt::format("settings.taints[{}]", i)));
+        if (std::ranges::count(taints, taints[i]) > 1)
+            return fail(Code::invalid_argument, "settings.taints[{}]: {} stands twice", i, taints[i].key);
+    }
+    return {};
+}
+
+Result<void> check_power(const HostSettings& settings) {
+    BALLAST_CHECK(not_negative("settings.idle_power_watts", settings.idle_power.value_or(Watts(0)).count()));
+    BALLAST_CHECK(not_negative("settings.max_power_watts", settings.max_power.value_or(Watts(0)).count()));
+    if (settings.idle_power && settings.max_power && *settings.idle_power > *settings.max_power)
+        return fail(Code::invalid_argument, "settings.idle_power_watts: {} is above max_power_watts, {}",
+                    settings.idle_power->count(), settings.max_power->count());
+    return {};
+}
+
+}  // namespace
+
 Result<void> check(const HostSettings& settings) {
+    BALLAST_CHECK(check_taints(settings.taints));
+    for (const auto& [kind, count] : settings.devices) {
+        BALLAST_CHECK(check_name("device", kind));
+        BALLAST_CHECK(not_negative("settings.devices." + kind, count));
+    }
+    BALLAST_CHECK(check_power(settings));
     BALLAST_CHECK(check_labels("settings.labels", settings.labels));
     BALLAST_CHECK(not_negative("settings.reserved_memory_bytes", settings.reserved_memory.count()));
     BALLAST_CHECK(not_negative("settings.reserved_cpus", settings.reserved_cpus));
@@ -152,8 +180,8 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
                     "defined under two names; delete it with its disks kept and create it anew with those disks",
                     vm.name);
     const VmSpecPatch& wanted = patch.spec;
-    const bool only_labels = !wanted.host_labels && !wanted.anti_affinity && !wanted.autostart && !wanted.moves &&
-                             !wanted.memory_policy && !wanted.migration;
+    const bool only_labels = !wanted.host_labels && !wanted.anti_affinity && !wanted.placement && !wanted.autostart &&
+                             !wanted.moves && !wanted.memory_policy && !wanted.migration;
     if (!vm.managed && !only_labels)
         return fail(Code::failed_precondition,
                     "VM {} is only observed: it may get labels, nothing else; run `ballast vm adopt {}` first", vm.name,
@@ -163,6 +191,7 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
     if (wanted.labels) next.spec.labels = *wanted.labels;
     if (wanted.host_labels) next.spec.host_labels = *wanted.host_labels;
     if (wanted.anti_affinity) next.spec.anti_affinity = *wanted.anti_affinity;
+    if (wanted.placement) next.spec.placement = *wanted.placement;
     if (wanted.autostart) next.spec.autostart = *wanted.autostart;
     if (wanted.moves) next.spec.moves = *wanted.moves;
     if (wanted.memory_policy) next.spec.memory_policy = *wanted.memory_policy;
@@ -171,6 +200,7 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
     BALLAST_CHECK(check_labels("spec.labels", next.spec.labels));
     BALLAST_CHECK(check_labels("spec.host_labels", next.spec.host_labels));
     BALLAST_CHECK(check_text("spec.anti_affinity", next.spec.anti_affinity));
+    BALLAST_CHECK(check_placement(next.spec));
     return next;
 }
 

@@ -176,6 +176,20 @@ Result<Stamp> parse_stamp(const std::string& xml) {
     return read_stamp(document.document_element());
 }
 
+namespace {
+
+/// The pages of each size above the base one that the cell has set aside.
+std::vector<HugePages> read_huge_pages(const pugi::xml_node& cell) {
+    constexpr std::int64_t base_kib = 64;  // no architecture's base page is larger
+    std::vector<HugePages> all;
+    for (const auto& pages : cell.children("pages"))
+        if (const std::int64_t kib = pages.attribute("size").as_llong(); kib > base_kib)
+            all.push_back({.size = kibibytes(kib), .count = pages.text().as_llong()});
+    return all;
+}
+
+}  // namespace
+
 Result<void> read_capabilities(const std::string& xml, HostFacts& facts) {
     pugi::xml_document document;
     BALLAST_CHECK(load(document, xml, "the host's capabilities"));
@@ -183,11 +197,15 @@ Result<void> read_capabilities(const std::string& xml, HostFacts& facts) {
     facts.host_uuid = host.child("uuid").text().as_string();
     facts.architecture = host.child("cpu").child("arch").text().as_string("x86_64");
     facts.cpu_model = host.child("cpu").child("model").text().as_string();
+    facts.cpu_features.clear();
+    for (const auto& feature : host.child("cpu").children("feature"))
+        facts.cpu_features.emplace_back(feature.attribute("name").as_string());
     facts.numa.clear();
     for (const auto& cell : host.child("topology").child("cells").children("cell"))
         facts.numa.push_back({.cell = cell.attribute("id").as_int(),
                               .memory = read_size(cell.child("memory")),
-                              .cpus = cell.child("cpus").attribute("num").as_int()});
+                              .cpus = cell.child("cpus").attribute("num").as_int(),
+                              .pages = read_huge_pages(cell)});
     return {};
 }
 

@@ -24,6 +24,7 @@ VmSpec as_defined(const DomainDefinition& definition, const HostFacts& facts) {
     spec.labels.clear();
     spec.host_labels.clear();
     spec.anti_affinity.clear();
+    spec.placement = plain.placement;
     spec.autostart = plain.autostart;
     spec.moves = plain.moves;
     spec.memory_policy = plain.memory_policy;

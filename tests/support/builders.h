@@ -27,6 +27,7 @@ class HostBuilder {
                                 .cpus = 8,
                                 .memory = gibibytes(16),
                                 .cpu_model = "EPYC",
+                                .cpu_features = {},
                                 .cpu_models = {"qemu64", "EPYC"},
                                 .machine_types = {"pc-q35-7.2", "pc-q35-7.1"},
                                 .accelerators = {"qemu"},

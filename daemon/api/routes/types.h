@@ -72,12 +72,14 @@ struct VmSpecPatch {
     std::optional<std::map<std::string, std::string>> labels;
     std::optional<std::map<std::string, std::string>> host_labels;
     std::optional<std::string> anti_affinity;
+    std::optional<VmPlacement> placement;  ///< as a whole
     std::optional<bool> autostart;
     std::optional<MovePolicy> moves;
     std::optional<MemoryPolicy> memory_policy;
     std::optional<MigrationPolicy> migration;  ///< as a whole: what it leaves open is open from then on
 };
-BOOST_DESCRIBE_STRUCT(VmSpecPatch, (), (labels, host_labels, anti_affinity, autostart, moves, memory_policy, migration))
+BOOST_DESCRIBE_STRUCT(VmSpecPatch, (),
+                      (labels, host_labels, anti_affinity, placement, autostart, moves, memory_policy, migration))
 
 struct VmPatch {
     std::optional<std::string> name;  ///< must be the name that it has: VMs are not renamed

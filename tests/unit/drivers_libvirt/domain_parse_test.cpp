@@ -120,8 +120,10 @@ TEST(DomainParse, SurvivesDeepAndBrokenDocuments) {
 }
 
 TEST(DomainParse, ReadsCapabilities) {
-    const std::string xml = R"(<capabilities><host><uuid>u-1</uuid><cpu><arch>x86_64</arch><model>EPYC</model></cpu>
-        <topology><cells num='1'><cell id='0'><memory unit='KiB'>1024</memory><cpus num='2'/></cell></cells></topology></host>
+    const std::string xml = R"(<capabilities><host><uuid>u-1</uuid><cpu><arch>x86_64</arch><model>EPYC</model>
+        <feature name='avx2'/><feature name='x2apic'/></cpu>
+        <topology><cells num='1'><cell id='0'><memory unit='KiB'>1024</memory><pages unit='KiB' size='4'>256</pages>
+          <pages unit='KiB' size='2048'>7</pages><cpus num='2'/></cell></cells></topology></host>
         <guest><arch name='i686'><machine>pc-old</machine></arch></guest>
         <guest><arch name='x86_64'><machine>pc-q35-7.2</machine><machine canonical='pc-q35-7.2'>q35</machine>
           <domain type='qemu'/><domain type='kvm'/></arch></guest></capabilities>)";
@@ -132,6 +134,8 @@ TEST(DomainParse, ReadsCapabilities) {
     ASSERT_EQ(facts.numa.size(), 1U);
     EXPECT_EQ(facts.numa[0].memory, mebibytes(1));
     EXPECT_EQ(facts.numa[0].cpus, 2);
+    EXPECT_THAT(facts.numa[0].pages, ElementsAre(HugePages{.size = mebibytes(2), .count = 7}));
+    EXPECT_THAT(facts.cpu_features, ElementsAre("avx2", "x2apic"));
     EXPECT_THAT(parse_machine_types(xml, "x86_64"), ElementsAre("pc-q35-7.2", "q35"));
     EXPECT_THAT(parse_virt_types(xml, "x86_64"), ElementsAre("qemu", "kvm"));
     EXPECT_THAT(parse_machine_types("rubbish", "x86_64"), IsEmpty());
