@@ -79,6 +79,13 @@ HostView sum_up(const Snapshot& snapshot, const Host& host, const Shares& shares
     return view;
 }
 
+void add_cache(Shares& shares, const Snapshot& snapshot, const HostId& host, const Claim& claim) {
+    if (const auto cache = cache_of(snapshot, claim); cache && cache->host == host)
+        shares[claim.vm].memory += cache->memory;
+}
+
+}  // namespace
+
 std::vector<HostId> hosts_of(const Vm& vm) {
     std::vector<HostId> hosts;
     if (vm.host) hosts.push_back(*vm.host);
@@ -87,7 +94,11 @@ std::vector<HostId> hosts_of(const Vm& vm) {
     return hosts;
 }
 
-}  // namespace
+std::vector<HostId> hosts_of(const Snapshot& snapshot, const Claim& claim) {
+    std::vector<HostId> hosts{claim.host};
+    if (const auto cache = cache_of(snapshot, claim); cache && cache->host != claim.host) hosts.push_back(cache->host);
+    return hosts;
+}
 
 Accelerator accelerator_of(const Host& host) {
     if (host.settings.accelerator != Accelerator::auto_) return host.settings.accelerator;
@@ -119,6 +130,9 @@ std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
     snapshot.claims.for_each([&](const Claim& claim) {
         if (claim.vm == except) return;
         add_claim(shares[claim.host], claim);
+    });
+    snapshot.claims.for_each([&](const Claim& claim) {  // after every claim: the larger counts first, the cache on top
+        if (claim.vm == except) return;
         if (const auto cache = cache_of(snapshot, claim)) shares[cache->host][claim.vm].memory += cache->memory;
     });
     std::vector<HostView> views;
@@ -136,11 +150,22 @@ HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& excep
         if (vm.id != except && counts_on(vm, id)) add_running(shares, vm, host);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.vm == except) return;
-        if (claim.host == id) add_claim(shares, claim);
-        if (const auto cache = cache_of(snapshot, claim); cache && cache->host == id)
-            shares[claim.vm].memory += cache->memory;
+        if (claim.vm != except && claim.host == id) add_claim(shares, claim);
     });
+    snapshot.claims.for_each([&](const Claim& claim) {
+        if (claim.vm != except) add_cache(shares, snapshot, id, claim);
+    });
+    return sum_up(snapshot, host, shares);
+}
+
+HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except, const Residents& residents) {
+    Shares shares;
+    for (const auto& vm : residents.vms)
+        if (vm->id != except && counts_on(*vm, host.id)) add_running(shares, *vm, host);
+    for (const auto& claim : residents.claims)
+        if (claim->vm != except && claim->host == host.id) add_claim(shares, *claim);
+    for (const auto& claim : residents.claims)
+        if (claim->vm != except) add_cache(shares, snapshot, host.id, *claim);
     return sum_up(snapshot, host, shares);
 }
 

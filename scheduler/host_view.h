@@ -10,6 +10,7 @@
 // A stopped VM promises nothing: it has to ask again (check_claim) when it starts.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ struct HostView {
     [[nodiscard]] int free_vcpus() const { return usable_vcpus(*host) - promised_vcpus; }
 };
 
+/// The rows that may count on one host: at least every VM with it among hosts_of() and every claim with it among
+/// hosts_of(). Others among them change nothing, so the list may be older than the snapshot that it is used with.
+struct Residents {
+    std::vector<std::shared_ptr<const Vm>> vms;
+    std::vector<std::shared_ptr<const Claim>> claims;
+};
+
+/// Every host on which the VM may count: its owner and those where it is defined.
+[[nodiscard]] std::vector<HostId> hosts_of(const Vm& vm);
+/// The claim's own host, and the one that must keep room for the cache of its migration.
+[[nodiscard]] std::vector<HostId> hosts_of(const Snapshot& snapshot, const Claim& claim);
+
 /// The accelerator that VMs get on this host: the operator's choice, else KVM where the host offers it.
 [[nodiscard]] Accelerator accelerator_of(const Host& host);
 
@@ -42,5 +55,8 @@ struct HostView {
 [[nodiscard]] std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except);
 /// One host of them. Precondition: the snapshot has it.
 [[nodiscard]] HostView view_host(const Snapshot& snapshot, const HostId& host, const VmId& except);
+/// The same from these rows alone, without a walk over all of them.
+[[nodiscard]] HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except,
+                                 const Residents& residents);
 
 }  // namespace ballast::scheduler
