@@ -254,6 +254,13 @@ Milliseconds time_to_empty_socket(BytesPerSecond line) {
     return std::min(*emptied + slice, longest);
 }
 
+std::optional<BytesPerSecond> pull_bandwidth(const MigrationTerms& terms, BytesPerSecond line) {
+    if (terms.post_copy_bandwidth || line.count() <= 0) return terms.post_copy_bandwidth;
+    constexpr std::int64_t of_a_hundred = 93;     // measured: docs/MIGRATION.md 6
+    constexpr std::int64_t mebibyte = 1'048'576;  // libvirt speaks in these, and rounds up
+    return BytesPerSecond(std::max<std::int64_t>(1, line.count() / 100 * of_a_hundred / mebibyte) * mebibyte);
+}
+
 EndForecast forecast_end(const Migration& row, const PushSample& sample) {
     EndForecast end;
     const auto once = time_for(sample.remaining, sample.throughput);

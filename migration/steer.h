@@ -78,6 +78,10 @@ struct SteerLimits {
 /// (net.ipv4.tcp_wmem). 0 where that is no more than 50 ms, or the rate is not known.
 [[nodiscard]] Milliseconds time_to_empty_socket(BytesPerSecond line);
 
+/// The cap on a pull: the terms' own; else, where the line is configured, a little less than it carries. A stream that
+/// fills the line makes everything wait behind it: the hand-over that lets the guest go on, and each page it asks for.
+[[nodiscard]] std::optional<BytesPerSecond> pull_bandwidth(const MigrationTerms& terms, BytesPerSecond line);
+
 /// When the running phase will have moved everything, as far as the rounds and the latest figures tell.
 struct EndForecast {
     bool converges = false;                ///< false: not as things are

@@ -24,9 +24,9 @@ constexpr BytesPerSecond no_bandwidth_limit{8'796'093'022'207LL / 1'048'576 * 1'
 /// The least that libvirt can say.
 constexpr BytesPerSecond least_bandwidth{1'048'576};
 
-/// What the stream gets: as configured for the slower host, or less where less was seen. 0: not known.
-BytesPerSecond line_between(const Snapshot& snapshot, const HostId& from, const HostId& to, BytesPerSecond seen) {
-    BytesPerSecond line = seen;
+/// The line as configured for the slower host. 0: it is not.
+BytesPerSecond configured_line(const Snapshot& snapshot, const HostId& from, const HostId& to) {
+    BytesPerSecond line;
     for (const HostId& id : {from, to}) {
         const Host* host = snapshot.hosts.find(id);
         const auto speed = host == nullptr ? std::nullopt : host->settings.link_speed;
@@ -195,8 +195,8 @@ Task<> Move::set_push_bandwidth(BytesPerSecond bandwidth) {
 /// At a switch the device state goes behind what the source's socket still holds, and the guest stands still for both.
 /// So on a slow line QEMU is held back first for as long as a full socket takes to empty.
 Task<> Move::empty_the_socket() {
-    const auto line = line_between(*run_->snapshot(), from_, to_, last_progress_.throughput);
-    const Milliseconds emptied = migration::time_to_empty_socket(line);
+    const BytesPerSecond line = configured_line(*run_->snapshot(), from_, to_);
+    const Milliseconds emptied = migration::time_to_empty_socket(line.count() > 0 ? line : last_progress_.throughput);
     if (emptied.count() == 0) co_return Result<void>{};
     BALLAST_CO_CHECK(co_await set_push_bandwidth(least_bandwidth));
     co_return co_await run_->sleep(emptied);
@@ -242,7 +242,8 @@ Task<> Move::call_migrate(bool resume_post_copy) {
                                 .migration_uri = address.empty() ? "" : "tcp://" + address,
                                 .mode = mode_for_libvirt(*migration),
                                 .bandwidth = migration->terms.bandwidth,
-                                .post_copy_bandwidth = migration->terms.post_copy_bandwidth,
+                                .post_copy_bandwidth =
+                                    migration::pull_bandwidth(migration->terms, configured_line(*snapshot, from_, to_)),
                                 .downtime_limit = migration::downtime_limit_of(*migration, memo(), limits_),
                                 .knobs = migration->knobs,
                                 .allow_unsafe = migration::disks_are_proven(checks),

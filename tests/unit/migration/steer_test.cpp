@@ -254,6 +254,14 @@ TEST(ForecastEnd, CountsThePullByWhatIsLeft) {
     EXPECT_EQ(*forecast_end(push.row, push.sample).left, Milliseconds{960});
 }
 
+TEST(PullBandwidth, LeavesRoomOnALineThatIsKnownUnlessThePolicySaysOtherwise) {
+    MigrationTerms terms;
+    EXPECT_EQ(pull_bandwidth(terms, BytesPerSecond(12'500'000)), BytesPerSecond(11 * 1'048'576)) << "whole MiB/s";
+    EXPECT_EQ(pull_bandwidth(terms, BytesPerSecond(0)), std::nullopt);
+    terms.post_copy_bandwidth = BytesPerSecond(20'000'000);
+    EXPECT_EQ(pull_bandwidth(terms, BytesPerSecond(12'500'000)), BytesPerSecond(20'000'000));
+}
+
 TEST(TimeToEmptySocket, IsThatOfFourMebibytesWhereItIsWorthWaitingFor) {
     EXPECT_EQ(time_to_empty_socket(BytesPerSecond(12'500'000)), Milliseconds(336 + 100));
     EXPECT_EQ(time_to_empty_socket(BytesPerSecond(1'250'000'000)), Milliseconds(0));
