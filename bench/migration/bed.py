@@ -43,6 +43,9 @@ class Bed:
     def up(self, guests: list[Guest]) -> None:
         """Lab, daemon and guests; every guest suspended once its heart beats."""
         self.cluster.up()
+        for host in self.cluster.lab.hosts:  # one guest runs at a time, the others are suspended
+            settings = {**self.cluster.host_body(host)["settings"], "cpu_overcommit": 16}
+            self.api.call("PATCH", f"/hosts/{host}", {"settings": settings})
         self.stream = self.api.stream()
         for guest in guests:
             self._create(guest)
