@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/choice.h"
+#include "scheduler/fleet/residency.h"
 #include "scheduler/host_view.h"
 #include "scheduler/rules/catalog.h"
 
@@ -47,24 +49,10 @@ HostVerdict judge_host(const Snapshot& snapshot, const PlacementRequest& request
     return verdict;
 }
 
-/// A hash that is the same on every machine (FNV-1a, then splitmix64's finish): std::hash is not.
-std::uint64_t tie_break(std::uint64_t seed, const HostId& host) {
-    std::uint64_t hash = 0xCBF29CE484222325ULL ^ seed;
-    for (const char c : host.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-    hash = (hash ^ (hash >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-    hash = (hash ^ (hash >> 27U)) * 0x94D049BB133111EBULL;
-    return hash ^ (hash >> 31U);
-}
-
-/// Scores as they are compared: floating noise must not decide between equal hosts.
-std::int64_t rank(double score) {
-    return std::llround(score * 1e9);
-}
-
 std::optional<HostId> choose(const std::vector<HostVerdict>& hosts, std::uint64_t seed) {
     const HostVerdict* best = nullptr;
     const auto key = [&](const HostVerdict& verdict) {
-        return std::make_tuple(rank(verdict.score), tie_break(seed, verdict.host));
+        return Standing{rank(verdict.score), tie_break(seed, hash_of(verdict.host))};
     };
     for (const HostVerdict& verdict : hosts)
         if (verdict.accepted && (best == nullptr || key(verdict) > key(*best))) best = &verdict;
@@ -100,7 +88,35 @@ std::string nearest_way_out(const Decision& decision) {
     return best;
 }
 
+Result<void> gone(const HostId& host) {
+    return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
+}
+
+Result<void> outcome_of(const HostVerdict& verdict) {
+    if (verdict.accepted) return {};
+    return fail(lacks_only_room(verdict) ? Code::resource_exhausted : Code::failed_precondition,
+                "{} can no longer take the VM; place it again", why_not(verdict));
+}
+
 }  // namespace
+
+bool fits(const Candidate& candidate) {
+    return std::ranges::all_of(rule_catalog(), [&](const RuleEntry& rule) { return rule.judge(candidate).accepted; });
+}
+
+double score_of(const Candidate& candidate) {
+    return total_score(score_terms(candidate.spec(), candidate.view));
+}
+
+std::int64_t rank(double score) {
+    return std::llround(score * 1e9);
+}
+
+std::uint64_t hash_of(const HostId& host) {
+    std::uint64_t hash = 0xCBF29CE484222325ULL;
+    for (const char c : host.str()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+    return hash;
+}
 
 Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed) {
     Decision decision{.chosen = {}, .hosts = {}, .snapshot_seq = snapshot.seq, .seed = seed};
@@ -126,12 +142,15 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
 
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(host);
-    if (row == nullptr || row->state == HostState::removed)
-        return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
-    const HostVerdict verdict = judge_host(snapshot, request, view_host(snapshot, host, request.vm));
-    if (verdict.accepted) return {};
-    return fail(lacks_only_room(verdict) ? Code::resource_exhausted : Code::failed_precondition,
-                "{} can no longer take the VM; place it again", why_not(verdict));
+    if (row == nullptr || row->state == HostState::removed) return gone(host);
+    return outcome_of(judge_host(snapshot, request, view_host(snapshot, host, request.vm)));
+}
+
+Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request) {
+    const Host* row = snapshot.hosts.find(basis.host);
+    if (row == nullptr || row->state == HostState::removed) return gone(basis.host);
+    return outcome_of(
+        judge_host(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis))));
 }
 
 Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request, const JobId& job,

@@ -16,6 +16,8 @@
 
 namespace ballast::scheduler {
 
+struct Basis;
+
 struct PlacementRequest {
     VmSpec spec;                  ///< pools filled in: an empty pool name is not checked
     VmId vm;                      ///< what it holds already (claims, its running copy) does not count against it
@@ -76,6 +78,9 @@ BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed))
 /// The guard: whether this one host takes the VM on the rows of this snapshot, by the same rules. Errors:
 /// resource_exhausted, failed_precondition, not_found (the host is gone).
 [[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request);
+
+/// The same at the price of what has changed since the decision, however many VMs there are (fleet/fleet.h).
+[[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request);
 
 /// The claim that a job must persist for this placement, with QEMU's own need in it.
 [[nodiscard]] Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request,

@@ -1,0 +1,156 @@
+#include "scheduler/fleet/fleet.h"
+
+#include <algorithm>
+
+#include "scheduler/fleet/request_class.h"
+
+namespace ballast::scheduler {
+namespace {
+
+/// Flavours that are asked for in turn; each costs 16 bytes per host.
+constexpr std::size_t most_classes = 256;
+
+}  // namespace
+
+/// One question on its way: the best host so far.
+struct Fleet::Search {
+    const PlacementRequest& request;
+    std::uint64_t seed = 0;
+    std::optional<Slot> best = {};
+    Standing standing = {};
+
+    [[nodiscard]] bool leaves_out(const HostId& host) const {
+        return std::ranges::find(request.exclude, host) != request.exclude.end();
+    }
+};
+
+bool Fleet::takes_part(Slot slot) const {
+    const auto& host = residency_.places()[slot].host;
+    return host != nullptr && host->state != HostState::removed;
+}
+
+void Fleet::follow(std::shared_ptr<const Snapshot> next) {
+    take(residency_.follow(std::move(next)));
+}
+
+void Fleet::hold(Claim claim) {
+    take(residency_.hold(std::move(claim)));
+}
+
+void Fleet::release(const ClaimId& id) {
+    take(residency_.release(id));
+}
+
+void Fleet::take(const Residency::Changes& changes) {
+    const auto places = residency_.places();
+    for (std::size_t slot = views_.size(); slot < places.size(); ++slot) {
+        views_.emplace_back();
+        hashes_.push_back(hash_of(places[slot].id));
+        changed_at_.push_back(0);
+    }
+    if (changes.everywhere) ++epoch_;
+    for (const Slot slot : changes.slots) {
+        const auto& place = places[slot];
+        views_[slot] = takes_part(slot) ? view_host(*snapshot(), *place.host, VmId(), place.residents) : HostView{};
+        changed_at_[slot] = journal_begin_ + journal_.size();
+        journal_.push_back(slot);
+    }
+    // Whoever is further behind than this ranks every host again.
+    if (journal_.size() > 4 * places.size() + 1024) {
+        const std::size_t drop = journal_.size() / 2;
+        journal_.erase(journal_.begin(), journal_.begin() + static_cast<std::ptrdiff_t>(drop));
+        journal_begin_ += drop;
+    }
+}
+
+Fleet::Class& Fleet::class_of(const PlacementRequest& request) {
+    const std::size_t hash = class_hash(request);
+    const auto [first, last] = classes_.equal_range(hash);
+    const auto known = std::find_if(first, last, [&](const auto& kind) { return alike(kind.second.request, request); });
+    if (known != last) return known->second;
+    make_room();
+    return classes_.emplace(hash, Class{.request = relaxed(request), .order = {}})->second;
+}
+
+void Fleet::make_room() {
+    if (classes_.size() < most_classes) return;
+    classes_.erase(std::ranges::min_element(classes_, {}, [](const auto& kind) { return kind.second.used; }));
+}
+
+void Fleet::rank_slot(Class& kind, Slot slot) {
+    Tournament::Key key = Tournament::out;
+    if (takes_part(slot)) {
+        const Candidate candidate{*snapshot(), kind.request, views_[slot]};
+        if (fits(candidate)) key = rank(score_of(candidate));
+    }
+    kind.order.set(slot, key);
+}
+
+void Fleet::rank_changed(Class& kind) {
+    const std::uint64_t end = journal_begin_ + journal_.size();
+    kind.order.grow(views_.size());
+    if (kind.epoch != epoch_ || kind.seen < journal_begin_) {
+        for (Slot slot = 0; slot < views_.size(); ++slot) rank_slot(kind, slot);
+    } else {
+        for (std::uint64_t entry = kind.seen; entry < end; ++entry) {
+            const Slot slot = journal_[entry - journal_begin_];
+            if (changed_at_[slot] == entry) rank_slot(kind, slot);
+        }
+    }
+    kind.epoch = epoch_;
+    kind.seen = end;
+}
+
+void Fleet::consider(Search& search, Slot slot, const HostView& view) const {
+    const Candidate candidate{*snapshot(), search.request, view};
+    if (!fits(candidate)) return;
+    const Standing standing{rank(score_of(candidate)), tie_break(search.seed, hashes_[slot])};
+    if (search.best && standing <= search.standing) return;
+    search.best = slot;
+    search.standing = standing;
+}
+
+/// A host where the VM holds something itself, which does not count against it.
+void Fleet::consider_own(Search& search, Slot slot) const {
+    const auto& place = residency_.places()[slot];
+    consider(search, slot, view_host(*snapshot(), *place.host, search.request.vm, place.residents));
+}
+
+std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
+    Search search{.request = request, .seed = seed};
+    const auto own = residency_.places_of(request.vm);
+    const auto is_own = [&](Slot slot) { return std::ranges::binary_search(own, slot); };
+    const auto look = [&](Slot slot) {
+        if (!takes_part(slot)) return;
+        is_own(slot) ? consider_own(search, slot) : consider(search, slot, views_[slot]);
+    };
+    if (request.only) {
+        if (const auto slot = residency_.find(*request.only)) look(*slot);
+    } else if (has_class(*snapshot(), request)) {
+        Class& kind = class_of(request);
+        kind.used = ++asked_;
+        rank_changed(kind);
+        for (const Slot slot : own) look(slot);
+        kind.order.visit_best_first([&](std::size_t index, Tournament::Key bound) {
+            const auto slot = static_cast<Slot>(index);
+            const Standing at_best{bound, tie_break(seed, hashes_[slot])};
+            const bool beaten = search.best && at_best <= search.standing;
+            if (!beaten && !is_own(slot) && !search.leaves_out(residency_.places()[slot].id))
+                consider(search, slot, views_[slot]);
+            return search.best ? search.standing.rank : Tournament::out + 1;
+        });
+    } else {
+        for (Slot slot = 0; slot < views_.size(); ++slot) look(slot);
+    }
+    return search.best ? std::optional(residency_.places()[*search.best].id) : std::nullopt;
+}
+
+Basis Fleet::basis_of(const HostId& host) const {
+    Basis basis{.snapshot = snapshot(), .host = host, .residents = {}};
+    if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;
+    std::erase_if(basis.residents.claims,
+                  [&](const auto& claim) { return snapshot()->claims.find(claim->id) == nullptr; });
+    return basis;
+}
+
+}  // namespace ballast::scheduler
