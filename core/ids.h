@@ -39,6 +39,7 @@ using JobId = Id<struct JobTag>;  ///< sorts by time of creation
 using TokenId = Id<struct TokenTag>;
 using ClaimId = Id<struct ClaimTag>;  ///< the job that claims, and what
 using PairId = Id<struct PairTag>;    ///< "from>to"
+using PlanId = Id<struct PlanTag>;    ///< sorts by time of creation
 
 /// A UUID in its canonical form (lower case, dashes), or invalid_argument.
 [[nodiscard]] Result<std::string> parse_uuid(std::string_view text);

@@ -95,7 +95,7 @@ struct Event {
     std::uint64_t seq = 0;
     Timestamp time;
     std::string kind;          ///< vm.started, host.unreachable, job.succeeded, …
-    std::string subject_kind;  ///< vm, host, job, volume, image, pool, pair, migration, token, claim
+    std::string subject_kind;  ///< vm, host, job, volume, image, pool, pair, migration, plan, token, claim
     std::string subject_id;
     std::string subject_name;
     std::string actor;  ///< token name, "ballast" or "outside"

@@ -35,10 +35,20 @@ template <class T>
 struct IsMap : std::false_type {};
 template <class T>
 struct IsMap<std::map<std::string, T>> : std::true_type {};
+template <class Tag, class T>
+struct IsMap<std::map<Id<Tag>, T>> : std::true_type {};
 template <class T>
 struct IsId : std::false_type {};
 template <class Tag>
 struct IsId<Id<Tag>> : std::true_type {};
+
+inline const std::string& key_text(const std::string& key) {
+    return key;
+}
+template <class Tag>
+const std::string& key_text(const Id<Tag>& key) {
+    return key.str();
+}
 template <class T>
 struct IsQuantity : std::false_type {};
 template <class Unit>
@@ -172,7 +182,8 @@ Result<Map> read_map(const Json& json, std::string_view path) {
     if (!json.is_object()) return wrong_type<Map>(path, "an object", json);
     Map map;
     for (const auto& [key, value] : json.items()) {
-        BALLAST_TRY(map[key], (from_json<typename Map::mapped_type>(value, fmt::format("{}.{}", path, key))));
+        BALLAST_TRY(map[typename Map::key_type(key)],
+                    (from_json<typename Map::mapped_type>(value, fmt::format("{}.{}", path, key))));
     }
     return map;
 }
@@ -300,7 +311,7 @@ Json to_json(const T& value) {
         return list;
     } else if constexpr (IsMap<T>::value) {
         Json map = Json::object();
-        for (const auto& [key, item] : value) map[key] = to_json(item);
+        for (const auto& [key, item] : value) map[key_text(key)] = to_json(item);
         return map;
     } else if constexpr (DescribedEnum<T>) {
         return std::string(enumerator_name(boost::describe::enum_to_string(value, "unknown")));

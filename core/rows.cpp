@@ -22,6 +22,8 @@ BALLAST_INSTANTIATE_JSON(Migration)
 BALLAST_INSTANTIATE_JSON(MigrationPolicy)
 BALLAST_INSTANTIATE_JSON(MigrationKnobs)
 BALLAST_INSTANTIATE_JSON(ModeChoice)
+BALLAST_INSTANTIATE_JSON(Plan)
+BALLAST_INSTANTIATE_JSON(PlanStage)
 BALLAST_INSTANTIATE_JSON(Event)
 BALLAST_INSTANTIATE_JSON(Token)
 BALLAST_INSTANTIATE_JSON(JobState)
@@ -55,6 +57,16 @@ Result<void> read_table(const Json& json, const char* name, Table<Row>& table) {
 
 constexpr int snapshot_format = 1;
 
+Result<void> check_format(const Json& json) {
+    const Json found = json.is_object() ? json.value("format", Json()) : Json();
+    if (found == Json(snapshot_format)) return {};
+    if (!found.is_number())
+        return fail(Code::invalid_argument, "this is not a snapshot: it has no number as its 'format'");
+    return fail(Code::invalid_argument,
+                "this is a snapshot of format {}, this Ballast reads format {}; write one with this version of Ballast",
+                dump(found), snapshot_format);
+}
+
 }  // namespace
 
 Json to_json(const Snapshot& snapshot) {
@@ -69,13 +81,12 @@ Json to_json(const Snapshot& snapshot) {
                 {"pairs", table_to_json(snapshot.pairs)},
                 {"jobs", table_to_json(snapshot.jobs)},
                 {"claims", table_to_json(snapshot.claims)},
-                {"migrations", table_to_json(snapshot.migrations)}};
+                {"migrations", table_to_json(snapshot.migrations)},
+                {"plans", table_to_json(snapshot.plans)}};
 }
 
 Result<Snapshot> snapshot_from_json(const Json& json) {
-    if (!json.is_object() || json.value("format", 0) != snapshot_format)
-        return fail(Code::invalid_argument,
-                    "this is not a snapshot of format {}; write one with this version of Ballast", snapshot_format);
+    BALLAST_CHECK(check_format(json));
     Snapshot snapshot;
     BALLAST_TRY(snapshot.seq, from_json<std::uint64_t>(json.value("seq", Json(0)), "seq"));
     BALLAST_TRY(snapshot.cluster, from_json<std::string>(json.value("cluster", Json("")), "cluster"));
@@ -88,6 +99,7 @@ Result<Snapshot> snapshot_from_json(const Json& json) {
     BALLAST_CHECK(read_table(json, "jobs", snapshot.jobs));
     BALLAST_CHECK(read_table(json, "claims", snapshot.claims));
     BALLAST_CHECK(read_table(json, "migrations", snapshot.migrations));
+    BALLAST_CHECK(read_table(json, "plans", snapshot.plans));
     return snapshot;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/host.h"
 #include "core/job.h"
+#include "core/plan.h"
 #include "core/try.h"
 #include "core/vm.h"
 
@@ -61,6 +62,10 @@ bool is_active(DomainState state) {
             return true;
     }
     std::unreachable();
+}
+
+bool is_finished(PlanStage stage) {
+    return stage != PlanStage::advised && stage != PlanStage::approved && stage != PlanStage::applying;
 }
 
 bool is_finished(JobState state) {

@@ -8,6 +8,7 @@
 #include "core/host.h"
 #include "core/job.h"
 #include "core/migration.h"
+#include "core/plan.h"
 #include "core/storage_rows.h"
 #include "core/table.h"
 #include "core/vm.h"
@@ -26,6 +27,7 @@ struct Snapshot {
     Table<Job> jobs;
     Table<Claim> claims;
     Table<Migration> migrations;
+    Table<Plan> plans;
     Table<Token> tokens;
 };
 

@@ -10,6 +10,7 @@
 #include "daemon/store/job_store.h"
 #include "daemon/store/migration_store.h"
 #include "daemon/store/pair_store.h"
+#include "daemon/store/plan_store.h"
 #include "daemon/store/pool_store.h"
 #include "daemon/store/token_store.h"
 #include "daemon/store/vm_store.h"
@@ -17,7 +18,7 @@
 
 namespace ballast::store {
 
-using Entities = boost::mp11::mp_list<Host, Vm, Pool, Volume, Image, HostPair, Job, Claim, Migration, Token>;
+using Entities = boost::mp11::mp_list<Host, Vm, Pool, Volume, Image, HostPair, Job, Claim, Migration, Plan, Token>;
 
 /// Calls `visit.operator()<Row>()` for every row kind.
 template <class Visit>

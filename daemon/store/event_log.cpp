@@ -159,6 +159,22 @@ void drop_unfinished_bases(Connection& connection) {
     connection.exec("DELETE FROM base_rows WHERE base > coalesce((SELECT max(seq) FROM bases), 0)");
 }
 
+std::uint64_t find_seq_at(Connection& connection, Timestamp time) {
+    std::int64_t low = connection.integer("SELECT coalesce(min(seq), 1) FROM events") - 1;
+    std::int64_t high = connection.integer("SELECT coalesce(max(seq), 0) FROM events");
+    while (low < high) {  // the answer is in [low, high]
+        const std::int64_t middle = low + (high - low + 1) / 2;
+        Query query = connection.cached("SELECT seq, time FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1");
+        query.bind(middle);
+        const bool not_later = !query.step() || query.integer(1) <= millis(time);
+        if (not_later)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return static_cast<std::uint64_t>(low);
+}
+
 Result<Snapshot> rebuild_snapshot(Connection& connection, std::uint64_t seq) {
     const SQLite::Transaction one_moment(connection.database());  // pruning half-way would leave a hole
     Snapshot snapshot;

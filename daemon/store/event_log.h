@@ -32,6 +32,10 @@ void finish_base(Connection& connection, std::uint64_t base, Timestamp now);
 [[nodiscard]] std::uint64_t newest_base(Connection& connection);
 void drop_unfinished_bases(Connection& connection);
 
+/// The last event that is not later than `time`; 0: none is so old. By halving: events are numbered in the order of
+/// time but where the clock was set back.
+[[nodiscard]] std::uint64_t find_seq_at(Connection& connection, Timestamp time);
+
 /// Without tokens. Errors: not_found (not yet, or past retention), internal (an after-image can't be read).
 [[nodiscard]] Result<Snapshot> rebuild_snapshot(Connection& connection, std::uint64_t seq);
 

@@ -44,6 +44,19 @@ std::int64_t prune_migrations(StoreTransaction& transaction, const Retention& re
     return static_cast<std::int64_t>(old.size());
 }
 
+std::int64_t prune_plans(StoreTransaction& transaction, const Retention& retention, Timestamp now) {
+    std::vector<PlanId> old;
+    {
+        Query query = transaction.connection().cached(
+            "SELECT id FROM plans WHERE finished != 0 AND (finished < ?1 OR made < "
+            "(SELECT made FROM plans ORDER BY made DESC LIMIT 1 OFFSET ?2)) ORDER BY made LIMIT ?3");
+        query.bind(millis(now - retention.jobs)).bind(most_plans - 1).bind(rows_per_item);
+        while (query.step()) old.emplace_back(query.text(0));
+    }
+    for (const PlanId& id : old) transaction.erase_row<Plan>(id, {"plan.pruned", "past retention"});
+    return static_cast<std::int64_t>(old.size());
+}
+
 std::int64_t prune_bases(StoreTransaction& transaction, const Retention& retention, Timestamp now) {
     Connection& connection = transaction.connection();
     // The newest base that is itself out of either bound; those before it are needed by nothing that is kept.

@@ -4,6 +4,7 @@
 
 #include "core/try.h"
 #include "daemon/store/entities.h"
+#include "daemon/store/kept.h"
 #include "daemon/store/list.h"
 #include "daemon/store/prune.h"
 
@@ -60,6 +61,18 @@ Task<std::shared_ptr<const Snapshot>> SqliteStore::snapshot_at(std::uint64_t seq
         [seq](Connection& connection) -> Result<std::shared_ptr<const Snapshot>> {
             BALLAST_TRY(auto snapshot, rebuild_snapshot(connection, seq));
             return std::make_shared<const Snapshot>(std::move(snapshot));
+        });
+}
+
+Task<std::uint64_t> SqliteStore::seq_at(Timestamp time) {
+    return readers_.run<std::uint64_t>(
+        [time](Connection& connection) -> Result<std::uint64_t> { return find_seq_at(connection, time); });
+}
+
+Task<std::map<std::string, std::string>> SqliteStore::kept(std::string prefix) {
+    return readers_.run<std::map<std::string, std::string>>(
+        [prefix = std::move(prefix)](Connection& connection) -> Result<std::map<std::string, std::string>> {
+            return read_kept(connection, prefix);
         });
 }
 

@@ -24,6 +24,8 @@ class SqliteStore final : public Store {
     Task<std::vector<Event>> events(EventQuery query) override;
     Task<IdPage> list(ListQuery query) override;
     Task<std::shared_ptr<const Snapshot>> snapshot_at(std::uint64_t seq) override;
+    Task<std::uint64_t> seq_at(Timestamp time) override;
+    Task<std::map<std::string, std::string>> kept(std::string prefix) override;
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) override;
     [[nodiscard]] Health health() const override { return writer_.health(); }

@@ -12,6 +12,7 @@
 // reason.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,6 +75,7 @@ class Transaction {
     virtual void put(Job row, EventNote note) = 0;
     virtual void put(Claim row, EventNote note) = 0;
     virtual void put(Migration row, EventNote note) = 0;
+    virtual void put(Plan row, EventNote note) = 0;
     virtual void put(Token row, EventNote note) = 0;
 
     virtual void erase(const HostId& id, EventNote note) = 0;
@@ -83,6 +85,9 @@ class Transaction {
     virtual void erase(const ImageId& id, EventNote note) = 0;
     virtual void erase(const PairId& id, EventNote note) = 0;
     virtual void erase(const ClaimId& id, EventNote note) = 0;
+
+    /// A text that a restart should not lose and nobody needs the history of: no row, no event. Empty: it goes.
+    virtual void keep(std::string_view key, std::string text) = 0;
 
     /// An event without a row (an alert, a login, an audit entry).
     virtual void emit(Event event) = 0;
@@ -108,7 +113,7 @@ struct EventQuery {
 
 /// A list in SQL: ids in order, keyset-paged. Column names are checked against the entity's own list.
 struct ListQuery {
-    std::string entity;  ///< vms, hosts, pools, volumes, images, pairs, jobs, migrations, tokens
+    std::string entity;  ///< vms, hosts, pools, volumes, images, pairs, jobs, migrations, plans, tokens
     struct Filter {
         std::string column;
         std::string value;
@@ -147,6 +152,10 @@ class Store {
     virtual Task<IdPage> list(ListQuery query) = 0;
     /// The snapshot as it was after event `seq`, rebuilt from the log. Errors: not_found when it is past retention.
     virtual Task<std::shared_ptr<const Snapshot>> snapshot_at(std::uint64_t seq) = 0;
+    /// The last event that is not later than `time`; 0: none is so old. Where the clock was set back, one of those.
+    virtual Task<std::uint64_t> seq_at(Timestamp time) = 0;
+    /// What was kept under keys that begin with `prefix`, by the rest of the key.
+    virtual Task<std::map<std::string, std::string>> kept(std::string prefix) = 0;
     /// `listener` gets every committed batch of events, in order, on `executor`, after the snapshot is published.
     [[nodiscard]] virtual std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) = 0;

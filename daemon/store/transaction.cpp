@@ -3,6 +3,7 @@
 #include <ranges>
 
 #include "daemon/store/answers.h"
+#include "daemon/store/kept.h"
 
 namespace ballast::store {
 
@@ -27,6 +28,10 @@ void StoreTransaction::put_row(Row row, EventNote note) {
     });
     remember_row<Row>(row.id);
     table_of<Row>(working_).put(std::move(row));
+}
+
+void StoreTransaction::keep(std::string_view key, std::string text) {
+    guarded([&] { keep_text(connection_, std::string(key), text); });
 }
 
 void StoreTransaction::emit(Event event) {

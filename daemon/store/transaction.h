@@ -40,6 +40,7 @@ class StoreTransaction final : public Transaction {
     void put(Job row, EventNote note) override { put_row(std::move(row), std::move(note)); }
     void put(Claim row, EventNote note) override { put_row(std::move(row), std::move(note)); }
     void put(Migration row, EventNote note) override { put_row(std::move(row), std::move(note)); }
+    void put(Plan row, EventNote note) override { put_row(std::move(row), std::move(note)); }
     void put(Token row, EventNote note) override { put_row(std::move(row), std::move(note)); }
 
     void erase(const HostId& id, EventNote note) override { erase_row<Host>(id, std::move(note)); }
@@ -50,6 +51,7 @@ class StoreTransaction final : public Transaction {
     void erase(const PairId& id, EventNote note) override { erase_row<HostPair>(id, std::move(note)); }
     void erase(const ClaimId& id, EventNote note) override { erase_row<Claim>(id, std::move(note)); }
 
+    void keep(std::string_view key, std::string text) override;
     void emit(Event event) override;
 
     [[nodiscard]] std::optional<RememberedAnswer> find_answer(std::string_view actor, std::string_view key) override;

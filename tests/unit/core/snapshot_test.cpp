@@ -78,6 +78,9 @@ TEST(Snapshot, GoesThroughJsonUnchanged) {
 TEST(Snapshot, RefusesAnotherFormat) {
     EXPECT_FALSE(snapshot_from_json(Json::object()));
     EXPECT_FALSE(snapshot_from_json(Json{{"format", 99}}));
+    EXPECT_THAT(snapshot_from_json(Json{{"format", 99}}).error().message(),
+                AllOf(HasSubstr("format 99"), HasSubstr("reads format 1")));
+    EXPECT_THAT(snapshot_from_json(Json{{"hosts", 1}}).error().message(), HasSubstr("not a snapshot"));
     EXPECT_FALSE(snapshot_from_json(Json::array()));
 }
 

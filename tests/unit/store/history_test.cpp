@@ -54,6 +54,77 @@ TEST_F(History, RebuildsEveryMomentFromTheFirst) {
     EXPECT_EQ((*at(2))->cluster, now().cluster);
 }
 
+TEST_F(History, FindsTheLastEventOfAMoment) {
+    open();
+    const Timestamp begin = clock_->now();
+    for (int i = 0; i < 5; ++i) {
+        change_vm(2);
+        clock_->advance(Milliseconds(1000));
+    }
+    const auto seq_at = [&](Timestamp time) { return ballast::testing::run(io_, store_->seq_at(time)).value(); };
+    EXPECT_EQ(seq_at(begin - Milliseconds(1)), 0U);
+    EXPECT_EQ(seq_at(begin), 2U);
+    EXPECT_EQ(seq_at(begin + Milliseconds(999)), 2U);
+    EXPECT_EQ(seq_at(begin + Milliseconds(1000)), 4U);
+    EXPECT_EQ(seq_at(clock_->now()), 10U);
+}
+
+TEST_F(History, AClockThatIsSetBackStillGivesAMomentThatCanBeRebuilt) {
+    open();
+    change_vm(3);
+    clock_->advance(-std::chrono::hours(2));
+    change_vm(3);
+    const auto seq = ballast::testing::run(io_, store_->seq_at(clock_->now())).value();
+    EXPECT_LE(seq, 6U);
+    EXPECT_TRUE(at(seq));
+}
+
+TEST_F(History, TextsAreKeptOverARestartWithoutAnEvent) {
+    open();
+    change_vm(1);
+    const auto keep = [&](const std::string& key, const std::string& text) {
+        return write([=](Transaction& transaction) -> Result<void> {
+            transaction.keep(key, text);
+            return {};
+        });
+    };
+    ASSERT_TRUE(keep("load/a", "1"));
+    ASSERT_TRUE(keep("load/b", "2"));
+    ASSERT_TRUE(keep("load/a", "3"));
+    ASSERT_TRUE(keep("load/b", ""));
+    ASSERT_TRUE(keep("other", "4"));
+    reopen();
+    const std::map<std::string, std::string> wanted{{"a", "3"}};
+    EXPECT_EQ(ballast::testing::run(io_, store_->kept("load/")).value(), wanted);
+    EXPECT_EQ(now().seq, 1U);
+}
+
+TEST_F(History, PruningDropsFinishedPlansPastRetentionAndAllButTheLatest) {
+    open();
+    const auto put_plan = [&](std::string id, PlanStage stage, Timestamp made) {
+        Plan plan;
+        plan.id = PlanId(std::move(id));
+        plan.goal = "level";
+        plan.state = stage;
+        plan.made = made;
+        if (is_finished(stage)) plan.finished = made;
+        return put(plan);
+    };
+    const Timestamp begin = clock_->now();
+    ASSERT_TRUE(put_plan("old", PlanStage::applied, begin));
+    ASSERT_TRUE(put_plan("waits", PlanStage::advised, begin));
+    clock_->advance(std::chrono::hours(24 * 31));
+    for (int i = 0; i <= most_plans; ++i)
+        ASSERT_TRUE(put_plan(fmt::format("new{:04}", i), PlanStage::expired, clock_->now() + Milliseconds(i)));
+    ASSERT_TRUE(prune());
+    EXPECT_EQ(now().plans.find(PlanId("old")), nullptr);
+    EXPECT_NE(now().plans.find(PlanId("waits")), nullptr) << "it still waits for a yes";
+    EXPECT_EQ(now().plans.find(PlanId("new0000")), nullptr);
+    EXPECT_NE(now().plans.find(PlanId("new0001")), nullptr);
+    reopen();
+    EXPECT_EQ(static_cast<std::int64_t>(now().plans.size()), most_plans + 1);
+}
+
 TEST_F(History, SaysWhenAMomentHasNotHappenedYet) {
     open();
     change_vm(2);
