@@ -1,0 +1,92 @@
+#include "scheduler/plan/goals.h"
+
+#include <algorithm>
+
+namespace ballast::scheduler::plan {
+namespace {
+
+constexpr std::size_t chains = 2;  ///< not the number of threads: the answer must not depend on these
+
+Limits limits_of(const Model& model) {
+    Limits limits;
+    if (model.options.max_moves) limits.moves = *model.options.max_moves;
+    limits.effort = model.options.effort > 0 ? model.options.effort : default_effort(model);
+    return limits;
+}
+
+struct Found {
+    Assignment at;
+    double cost = 0;
+    bool cut = false;
+};
+
+Found run_chain(const Model& model, const MoveCosts& costs, std::size_t chain, const balance::Stop& stop) {
+    Ledger ledger(model, costs);
+    Field field(model, ledger, model.homes());
+    Descent descent(field, balance::Random(model.options.seed, chain), limits_of(model), stop);
+    descent.run();
+    return {field.assignment(), field.score() + field.paid(), descent.cut()};
+}
+
+}  // namespace
+
+std::uint64_t default_effort(const Model& model) {
+    constexpr std::uint64_t least = 200'000;
+    constexpr std::uint64_t for_each_vm = 400;
+    return std::max(least, for_each_vm * model.vms.size());
+}
+
+Aim improve(const Model& model, const MoveCosts& costs, const balance::RunAll& run_all, const balance::Stop& stop) {
+    std::vector<Found> found(chains);
+    run_all(found.size(), [&](std::size_t chain) { found[chain] = run_chain(model, costs, chain, stop); });
+    const auto best = std::ranges::min_element(found, {}, &Found::cost);
+    const bool cut = std::ranges::any_of(found, &Found::cut);
+    return {.at = best->at, .bundles = {}, .note = {}, .cut = cut};
+}
+
+std::map<Index, std::string> mark_broken(Model& model) {
+    Replay replay(model);
+    std::map<Index, std::string> broken;
+    std::vector<Index> smallest_first(model.vms.size());
+    for (std::size_t i = 0; i < model.vms.size(); ++i) smallest_first[i] = static_cast<Index>(i);
+    std::ranges::sort(smallest_first, {}, [&](Index vm) {
+        return std::tuple(!model.vms[pos(vm)].movable, model.memory_of(vm, model.vms[pos(vm)].home), vm);
+    });
+    for (const Index vm : smallest_first) {
+        const auto verdicts = replay.broken(vm);
+        if (verdicts.empty()) continue;
+        broken[vm] = fmt::format("{}: {}", verdicts.front().rule, verdicts.front().detail);
+        model.vms[pos(vm)].must_leave = model.options.goal == Goal::repair || model.vms[pos(vm)].must_leave;
+        replay.take_out(vm);
+    }
+    return broken;
+}
+
+std::vector<bool> absorbed(const Field& field, const std::vector<bool>& closed) {
+    const Model& model = field.model();
+    std::vector<std::pair<std::int64_t, Index>> rooms;
+    for (std::size_t h = 0; h < model.hosts.size(); ++h)
+        if (model.hosts[h].target && !closed[h]) rooms.emplace_back(-field.free_memory(static_cast<Index>(h)), h);
+    std::ranges::sort(rooms);
+    std::vector<bool> can(model.hosts.size(), true);
+    for (std::size_t h = 0; h < model.hosts.size(); ++h) {
+        const auto host = static_cast<Index>(h);
+        std::vector<std::int64_t> sizes;
+        for (const Index vm : field.vms_on(host)) sizes.push_back(model.memory_of(vm, host));
+        std::ranges::sort(sizes, std::greater{});
+        std::vector<std::int64_t> heap;  // the roomiest others, one for each VM: more are not needed
+        for (const auto& [room, other] : rooms)
+            if (other != host && heap.size() < sizes.size()) heap.push_back(-room);
+        std::ranges::make_heap(heap);
+        for (const std::int64_t size : sizes) {
+            if (heap.empty() || heap.front() < size) can[h] = false;
+            if (!can[h]) break;
+            std::ranges::pop_heap(heap);
+            heap.back() -= size;
+            std::ranges::push_heap(heap);
+        }
+    }
+    return can;
+}
+
+}  // namespace ballast::scheduler::plan

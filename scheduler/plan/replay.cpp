@@ -1,0 +1,102 @@
+#include "scheduler/plan/replay.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "scheduler/plan/judge.h"
+
+namespace ballast::scheduler::plan {
+namespace {
+
+/// The VM's row as it will be once it has moved.
+Vm moved(const Vm& vm, const HostId& from, const HostId& to) {
+    Vm row = vm;
+    row.host = to;
+    for (Definition& definition : row.definitions)
+        if (definition.host == from) definition.host = to;
+    return row;
+}
+
+}  // namespace
+
+Bytes lost_sharing(const Vm& /*vm*/, const HostView& /*target*/) {
+    return {};
+}
+
+Replay::Replay(const Model& model)
+    : model_(&model), snapshot_(*model.snapshot), views_(model.views), at_(model.homes()) {
+    std::unordered_map<HostId, std::size_t> index;
+    for (std::size_t h = 0; h < model.hosts.size(); ++h) index[model.hosts[h].row->id] = h;
+    residents_.resize(model.hosts.size());
+    for (const auto& vm : snapshot_.vms.rows())
+        for (const HostId& host : hosts_of(*vm))
+            if (const auto at = index.find(host); at != index.end()) residents_[at->second].vms.push_back(vm);
+    for (const auto& claim : snapshot_.claims.rows())
+        for (const HostId& host : hosts_of(snapshot_, *claim))
+            if (const auto at = index.find(host); at != index.end()) residents_[at->second].claims.push_back(claim);
+}
+
+std::vector<RuleVerdict> Replay::judge(Index vm, Index to) const {
+    const Vm& row = *model_->vms[pos(vm)].row;
+    return judge_all(snapshot_, move_request(row, model_->hosts[pos(host_of(vm))].row->id), view(to));
+}
+
+bool Replay::accepts(Index vm, Index to) const {
+    const Vm& row = *model_->vms[pos(vm)].row;
+    return all_accept(snapshot_, move_request(row, model_->hosts[pos(host_of(vm))].row->id), view(to));
+}
+
+bool Replay::accepts(const VmSpec& spec, Index host) const {
+    PlacementRequest request;
+    request.spec = spec;
+    return all_accept(snapshot_, request, view(host));
+}
+
+/// Readiness is no rule about where VMs are: a host in maintenance is emptied by an order, not mended.
+std::vector<RuleVerdict> Replay::broken(Index vm) const {
+    const Vm& row = *model_->vms[pos(vm)].row;
+    PlacementRequest request;
+    request.spec = row.spec;
+    request.vm = row.id;
+    const Index host = host_of(vm);
+    const HostView without = view_host(snapshot_, *model_->hosts[pos(host)].row, row.id, residents_[pos(host)]);
+    auto verdicts = judge_all(snapshot_, request, without);
+    std::erase_if(verdicts,
+                  [](const RuleVerdict& verdict) { return verdict.accepted || verdict.rule == "host_ready"; });
+    return verdicts;
+}
+
+StepProof Replay::make(Index vm, Index to) {
+    const Index from = host_of(vm);
+    const Vm& row = *model_->vms[pos(vm)].row;
+    StepProof proof;
+    proof.target_free_before = view(to).free_memory();
+    const Vm* now = snapshot_.vms.find(row.id);
+    forget(vm, from);
+    snapshot_.vms.put(moved(*now, model_->hosts[pos(from)].row->id, model_->hosts[pos(to)].row->id));
+    forget(vm, to);  // a stale definition of the same VM
+    residents_[pos(to)].vms.push_back(snapshot_.vms.find_ptr(row.id));
+    at_[pos(vm)] = to;
+    view_again(from);
+    view_again(to);
+    proof.target_free_after = saturating_sub(view(to).free_memory(), lost_sharing(row, view(to)));
+    proof.rules = fmt::format("{} rules hold", count_rules());
+    return proof;
+}
+
+void Replay::take_out(Index vm) {
+    forget(vm, host_of(vm));
+    snapshot_.vms.erase(model_->vms[pos(vm)].row->id);
+    view_again(host_of(vm));
+}
+
+void Replay::forget(Index vm, Index host) {
+    const VmId& id = model_->vms[pos(vm)].row->id;
+    std::erase_if(residents_[pos(host)].vms, [&](const auto& row) { return row->id == id; });
+}
+
+void Replay::view_again(Index host) {
+    views_[pos(host)] = view_host(snapshot_, *model_->hosts[pos(host)].row, VmId(), residents_[pos(host)]);
+}
+
+}  // namespace ballast::scheduler::plan

@@ -1,0 +1,49 @@
+#pragma once
+// The moves of a plan made one by one on a scratch copy of the snapshot, each judged by every ordinary rule on the rows
+// of that moment: the proof that a plan is safe at each step. The VM counts on both hosts while it moves, since it
+// still counts where it leaves when the target is asked. Decides nothing beyond the rules. Pure.
+
+#include <string>
+#include <vector>
+
+#include "scheduler/plan/model.h"
+
+namespace ballast::scheduler::plan {
+
+class Replay {
+  public:
+    explicit Replay(const Model& model);
+
+    [[nodiscard]] const HostView& view(Index host) const { return views_[pos(host)]; }
+    [[nodiscard]] const Snapshot& snapshot() const { return snapshot_; }
+    [[nodiscard]] Index host_of(Index vm) const { return at_[pos(vm)]; }
+
+    /// What each rule says of a move to that host now.
+    [[nodiscard]] std::vector<RuleVerdict> judge(Index vm, Index to) const;
+    [[nodiscard]] bool accepts(Index vm, Index to) const;
+    /// Whether a VM that is not there yet would be taken.
+    [[nodiscard]] bool accepts(const VmSpec& spec, Index host) const;
+    /// The rules that the VM breaks where it is; empty: none.
+    [[nodiscard]] std::vector<RuleVerdict> broken(Index vm) const;
+    /// The VM is there now. Precondition: accepts().
+    StepProof make(Index vm, Index to);
+    /// The VM is taken out of its host, as if it had left the cluster.
+    void take_out(Index vm);
+
+  private:
+    void forget(Index vm, Index host);
+    void view_again(Index host);
+
+    const Model* model_;
+    Snapshot snapshot_;
+    std::vector<HostView> views_;
+    std::vector<Residents> residents_;  ///< by host
+    Assignment at_;
+};
+
+/// Memory that is shared with VMs of the same image where it is, and would have to be backed once more at the target.
+/// Nothing is known of it until the memory controller measures it, so nothing is added to what QEMU may need at most:
+/// placement promises whole maxima, and these hold without any sharing.
+[[nodiscard]] Bytes lost_sharing(const Vm& vm, const HostView& target);
+
+}  // namespace ballast::scheduler::plan
