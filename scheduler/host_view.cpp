@@ -1,7 +1,11 @@
 #include "scheduler/host_view.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 #include <unordered_map>
+
+#include "scheduler/cells.h"
 
 namespace ballast::scheduler {
 namespace {
@@ -34,24 +38,50 @@ bool counts_on(const Vm& vm, const HostId& host) {
     });
 }
 
-/// One VM's share of a host: the larger of what it runs with and what is claimed for it.
+/// One VM's share of a host: the larger of what it runs with and what is claimed for it. What it asks of its place
+/// stands in its own row, or in the claim's where it has none.
 struct Share {
     Bytes memory;
     int vcpus = 0;
-    std::string group;
+    const Vm* vm = nullptr;  ///< its row, where it has one
+    bool counts = false;     ///< by that row, not by a claim alone
+    const std::string* anti_affinity = nullptr;
+    const VmPlacement* placement = nullptr;
+    std::string_view name;
 };
 
-using Shares = std::map<VmId, Share>;
+/// By VM; a reservation is for no VM and counts by itself.
+using Shares = std::map<std::string_view, Share>;
 
 void add_running(Shares& shares, const Vm& vm, const Host& host) {
-    shares[vm.id] = Share{memory_demand(vm.spec, host), vm.spec.vcpus, vm.spec.anti_affinity};
+    shares[vm.id.str()] = Share{.memory = memory_demand(vm.spec, host),
+                                .vcpus = vm.spec.vcpus,
+                                .vm = &vm,
+                                .counts = true,
+                                .anti_affinity = &vm.spec.anti_affinity,
+                                .placement = &vm.spec.placement,
+                                .name = vm.name};
 }
 
-void add_claim(Shares& shares, const Claim& claim) {
-    Share& share = shares[claim.vm];
+std::string_view key_of(const Claim& claim) {
+    return claim.vm.empty() ? claim.id.str() : claim.vm.str();
+}
+
+/// A reservation belongs to no VM, not even to one without an id.
+bool is_own(const Claim& claim, const VmId& except) {
+    return !claim.vm.empty() && claim.vm == except;
+}
+
+void add_claim(Shares& shares, const Claim& claim, const Snapshot& snapshot) {
+    Share& share = shares[key_of(claim)];
     share.memory = std::max(share.memory, claim.memory);
     share.vcpus = std::max(share.vcpus, claim.vcpus);
-    if (share.group.empty()) share.group = claim.anti_affinity;
+    if (share.vm == nullptr) share.vm = snapshot.vms.find(claim.vm);
+    if (share.placement != nullptr) return;
+    share.anti_affinity = &claim.anti_affinity;
+    share.placement = &claim.placement;
+    share.name = share.vm != nullptr ? std::string_view(share.vm->name)
+                                     : std::string_view(claim.name.empty() ? claim.vm.str() : claim.name);
 }
 
 /// A host that must keep room for the cache of a migration's XBZRLE, and how much.
@@ -67,21 +97,39 @@ std::optional<Cache> cache_of(const Snapshot& snapshot, const Claim& claim) {
     return Cache{.host = migration->from, .memory = *migration->knobs.xbzrle_cache};
 }
 
-HostView sum_up(const Snapshot& snapshot, const Host& host, const Shares& shares) {
-    HostView view{.host = &host, .promised_memory = {}, .promised_vcpus = 0, .groups = {}};
-    for (const auto& [id, share] : shares) {
+/// Those that wish to lie on cells take theirs, the largest first, so that the order of their coming does not matter.
+void take_cells(HostView& view, const Shares& shares) {
+    view.cells = empty_cells(*view.host);
+    std::vector<CellNeed> needs;
+    for (const auto& [key, share] : shares)
+        if (share.placement != nullptr && wants_cells(*share.placement))
+            needs.push_back(
+                cell_need(*share.placement, share.vm != nullptr ? share.vm->spec.memory : share.memory, share.vcpus));
+    std::ranges::sort(needs, std::ranges::greater{}, [](const CellNeed& need) {
+        return std::make_tuple(need.cells > 0, need.memory, need.pages, need.cpus);
+    });
+    for (const CellNeed& need : needs) take(view.cells, need);
+}
+
+HostView sum_up(const Host& host, const Shares& shares) {
+    HostView view;
+    view.host = &host;
+    for (const auto& [key, share] : shares) {
         view.promised_memory += share.memory;
         view.promised_vcpus += share.vcpus;
-        if (share.group.empty()) continue;
-        const Vm* vm = snapshot.vms.find(id);
-        view.groups[share.group].push_back(vm != nullptr ? vm->name : id.str());
+        if (share.counts) view.vms.push_back(share.vm);  // a claim's VM may change its row unseen
+        if (share.placement == nullptr) continue;
+        for (const auto& [kind, count] : share.placement->devices) view.devices[kind] += count;
+        for_each_group(*share.anti_affinity, *share.placement,
+                       [&](const std::string& group) { view.groups[group].emplace_back(share.name); });
     }
+    take_cells(view, shares);
     return view;
 }
 
 void add_cache(Shares& shares, const Snapshot& snapshot, const HostId& host, const Claim& claim) {
     if (const auto cache = cache_of(snapshot, claim); cache && cache->host == host)
-        shares[claim.vm].memory += cache->memory;
+        shares[key_of(claim)].memory += cache->memory;
 }
 
 }  // namespace
@@ -128,16 +176,16 @@ std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
                 add_running(shares[id], vm, *host);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.vm == except) return;
-        add_claim(shares[claim.host], claim);
+        if (is_own(claim, except)) return;
+        add_claim(shares[claim.host], claim, snapshot);
     });
     snapshot.claims.for_each([&](const Claim& claim) {  // after every claim: the larger counts first, the cache on top
-        if (claim.vm == except) return;
-        if (const auto cache = cache_of(snapshot, claim)) shares[cache->host][claim.vm].memory += cache->memory;
+        if (is_own(claim, except)) return;
+        if (const auto cache = cache_of(snapshot, claim)) shares[cache->host][key_of(claim)].memory += cache->memory;
     });
     std::vector<HostView> views;
     snapshot.hosts.for_each([&](const Host& host) {
-        if (host.state != HostState::removed) views.push_back(sum_up(snapshot, host, shares[host.id]));
+        if (host.state != HostState::removed) views.push_back(sum_up(host, shares[host.id]));
     });
     std::ranges::sort(views, {}, [](const HostView& view) { return std::tie(view.host->name, view.host->id); });
     return views;
@@ -150,12 +198,12 @@ HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& excep
         if (vm.id != except && counts_on(vm, id)) add_running(shares, vm, host);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.vm != except && claim.host == id) add_claim(shares, claim);
+        if (!is_own(claim, except) && claim.host == id) add_claim(shares, claim, snapshot);
     });
     snapshot.claims.for_each([&](const Claim& claim) {
-        if (claim.vm != except) add_cache(shares, snapshot, id, claim);
+        if (!is_own(claim, except)) add_cache(shares, snapshot, id, claim);
     });
-    return sum_up(snapshot, host, shares);
+    return sum_up(host, shares);
 }
 
 HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except, const Residents& residents) {
@@ -163,10 +211,71 @@ HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& excep
     for (const auto& vm : residents.vms)
         if (vm->id != except && counts_on(*vm, host.id)) add_running(shares, *vm, host);
     for (const auto& claim : residents.claims)
-        if (claim->vm != except && claim->host == host.id) add_claim(shares, *claim);
+        if (!is_own(*claim, except) && claim->host == host.id) add_claim(shares, *claim, snapshot);
     for (const auto& claim : residents.claims)
-        if (claim->vm != except) add_cache(shares, snapshot, host.id, *claim);
-    return sum_up(snapshot, host, shares);
+        if (!is_own(*claim, except)) add_cache(shares, snapshot, host.id, *claim);
+    return sum_up(host, shares);
+}
+
+namespace {
+
+/// Counts members once for each host where they count.
+class GroupCount {
+  public:
+    GroupCount(const Snapshot& snapshot, const VmSpec* of) : snapshot_(snapshot), of_(of) {
+        snapshot.hosts.for_each([&](const Host& host) {
+            if (!accepts_work(host)) return;
+            ++groups_.hosts;
+            ++groups_.zones[std::string(zone_of(host))];
+        });
+    }
+    void add(const std::string& anti_affinity, const VmPlacement& placement, std::string_view key,
+             const HostId& where) {
+        const Host* host = snapshot_.hosts.find(where);
+        if (host == nullptr || host->state == HostState::removed) return;
+        for_each_group(anti_affinity, placement, [&](const std::string& group) {
+            if (of_ != nullptr && !is_member(*of_, group)) return;
+            if (counted_.insert({group, where, std::string(key)}).second)
+                count(groups_.of[group], *host, demand_of(anti_affinity, placement, group));
+        });
+    }
+    [[nodiscard]] Groups take() { return std::move(groups_); }
+
+  private:
+    static void count(GroupFacts& facts, const Host& host, const GroupDemand& demand) {
+        facts.demand.add(demand);
+        ++facts.members;
+        ++facts.by_rack[std::string(rack_of(host))];
+        GroupInZone& zone = facts.by_zone[std::string(zone_of(host))];
+        ++zone.members;
+        if (!accepts_work(host)) return;
+        ++zone.settled;
+        ++facts.settled;
+        ++facts.by_host[host.id];
+    }
+    const Snapshot& snapshot_;
+    const VmSpec* of_;
+    std::set<std::tuple<std::string, HostId, std::string>> counted_;
+    Groups groups_;
+};
+
+}  // namespace
+
+Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except,
+                   std::span<const std::shared_ptr<const Claim>> held) {
+    if (of != nullptr && !has_groups(*of)) return {};
+    GroupCount count(snapshot, of);
+    snapshot.vms.for_each([&](const Vm& vm) {
+        if (vm.id == except || !has_groups(vm.spec)) return;
+        for (const HostId& host : hosts_of(vm))
+            if (counts_on(vm, host)) count.add(vm.spec.anti_affinity, vm.spec.placement, vm.id.str(), host);
+    });
+    const auto add = [&](const Claim& claim) {
+        if (!is_own(claim, except)) count.add(claim.anti_affinity, claim.placement, key_of(claim), claim.host);
+    };
+    snapshot.claims.for_each(add);
+    for (const auto& claim : held) add(*claim);
+    return count.take();
 }
 
 }  // namespace ballast::scheduler

@@ -11,18 +11,31 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/snapshot.h"
+#include "scheduler/groups.h"
 
 namespace ballast::scheduler {
+
+/// What one NUMA cell still has, beside the VMs that wish to lie on cells.
+struct CellRoom {
+    int cell = 0;
+    Bytes memory;
+    int cpus = 0;  ///< that no vCPU is pinned to
+    std::vector<HugePages> pages;
+};
 
 struct HostView {
     const Host* host = nullptr;
     Bytes promised_memory;
     int promised_vcpus = 0;
-    std::map<std::string, std::vector<std::string>> groups;  ///< anti-affinity group -> names of its VMs here
+    std::map<std::string, std::vector<std::string>, std::less<>> groups;  ///< group -> names of its VMs here
+    std::vector<const Vm*> vms;          ///< that count here with their own rows, not by a claim
+    std::map<std::string, int> devices;  ///< kind -> promised
+    std::vector<CellRoom> cells;         ///< one for all where the host lists none
 
     [[nodiscard]] Bytes free_memory() const { return saturating_sub(usable_memory(*host), promised_memory); }
     [[nodiscard]] int free_vcpus() const { return usable_vcpus(*host) - promised_vcpus; }
@@ -58,5 +71,9 @@ struct Residents {
 /// The same from these rows alone, without a walk over all of them.
 [[nodiscard]] HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except,
                                  const Residents& residents);
+/// The groups of the VM `of`, or all of them where that is nullptr, without what `except` holds; with claims that no
+/// snapshot has yet.
+[[nodiscard]] Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except,
+                                 std::span<const std::shared_ptr<const Claim>> held = {});
 
 }  // namespace ballast::scheduler

@@ -35,16 +35,20 @@ double total_score(const std::vector<ScoreTerm>& terms) {
     return weights > 0 ? 1 - std::sqrt(sum / weights) : 0;
 }
 
-HostVerdict judge_host(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view) {
+Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& request) {
+    return {.groups = view_groups(snapshot, &request.spec, request.vm)};
+}
+
+HostVerdict judge_host(const Candidate& candidate) {
+    const HostView& view = candidate.view;
     HostVerdict verdict{
         .host = view.host->id, .name = view.host->name, .accepted = true, .score = 0, .terms = {}, .rules = {}};
-    const Candidate candidate{snapshot, request, view};
     for (const RuleEntry& rule : rule_catalog()) {
         verdict.rules.push_back(rule.judge(candidate));
         verdict.accepted = verdict.accepted && verdict.rules.back().accepted;
     }
     if (!verdict.accepted) return verdict;
-    verdict.terms = score_terms(request.spec, view);
+    verdict.terms = score_terms(candidate.spec(), view);
     verdict.score = total_score(verdict.terms);
     return verdict;
 }
@@ -92,8 +96,12 @@ Result<void> gone(const HostId& host) {
     return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
 }
 
-Result<void> outcome_of(const HostVerdict& verdict) {
-    if (verdict.accepted) return {};
+/// Explained only where it refuses: the guard runs in the store's transaction.
+Result<void> guard(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view) {
+    const Surroundings around = surroundings(snapshot, request);
+    const Candidate candidate{snapshot, request, view, around};
+    if (fits(candidate)) return {};
+    const HostVerdict verdict = judge_host(candidate);
     return fail(lacks_only_room(verdict) ? Code::resource_exhausted : Code::failed_precondition,
                 "{} can no longer take the VM; place it again", why_not(verdict));
 }
@@ -101,7 +109,7 @@ Result<void> outcome_of(const HostVerdict& verdict) {
 }  // namespace
 
 bool fits(const Candidate& candidate) {
-    return std::ranges::all_of(rule_catalog(), [&](const RuleEntry& rule) { return rule.judge(candidate).accepted; });
+    return std::ranges::all_of(rule_catalog(), [&](const RuleEntry& rule) { return rule.fits(candidate); });
 }
 
 double score_of(const Candidate& candidate) {
@@ -120,9 +128,10 @@ std::uint64_t hash_of(const HostId& host) {
 
 Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed) {
     Decision decision{.chosen = {}, .hosts = {}, .snapshot_seq = snapshot.seq, .seed = seed};
+    const Surroundings around = surroundings(snapshot, request);
     for (const HostView& view : view_hosts(snapshot, request.vm))
         if (!request.only || *request.only == view.host->id)
-            decision.hosts.push_back(judge_host(snapshot, request, view));
+            decision.hosts.push_back(judge_host({snapshot, request, view, around}));
     decision.chosen = choose(decision.hosts, seed);
     return decision;
 }
@@ -143,14 +152,13 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(host);
     if (row == nullptr || row->state == HostState::removed) return gone(host);
-    return outcome_of(judge_host(snapshot, request, view_host(snapshot, host, request.vm)));
+    return guard(snapshot, request, view_host(snapshot, host, request.vm));
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(basis.host);
     if (row == nullptr || row->state == HostState::removed) return gone(basis.host);
-    return outcome_of(
-        judge_host(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis))));
+    return guard(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis)));
 }
 
 Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request, const JobId& job,

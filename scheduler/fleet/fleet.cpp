@@ -16,6 +16,7 @@ constexpr std::size_t most_classes = 256;
 struct Fleet::Search {
     const PlacementRequest& request;
     std::uint64_t seed = 0;
+    Surroundings around = {};
     std::optional<Slot> best = {};
     Standing standing = {};
 
@@ -80,7 +81,8 @@ void Fleet::make_room() {
 void Fleet::rank_slot(Class& kind, Slot slot) {
     Tournament::Key key = Tournament::out;
     if (takes_part(slot)) {
-        const Candidate candidate{*snapshot(), kind.request, views_[slot]};
+        const Surroundings nobody;  // a class has no groups
+        const Candidate candidate{*snapshot(), kind.request, views_[slot], nobody};
         if (fits(candidate)) key = rank(score_of(candidate));
     }
     kind.order.set(slot, key);
@@ -102,7 +104,7 @@ void Fleet::rank_changed(Class& kind) {
 }
 
 void Fleet::consider(Search& search, Slot slot, const HostView& view) const {
-    const Candidate candidate{*snapshot(), search.request, view};
+    const Candidate candidate{*snapshot(), search.request, view, search.around};
     if (!fits(candidate)) return;
     const Standing standing{rank(score_of(candidate)), tie_break(search.seed, hashes_[slot])};
     if (search.best && standing <= search.standing) return;
@@ -118,6 +120,7 @@ void Fleet::consider_own(Search& search, Slot slot) const {
 
 std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
     Search search{.request = request, .seed = seed};
+    search.around.groups = view_groups(*snapshot(), &request.spec, request.vm, residency_.held());
     const auto own = residency_.places_of(request.vm);
     const auto is_own = [&](Slot slot) { return std::ranges::binary_search(own, slot); };
     const auto look = [&](Slot slot) {

@@ -31,6 +31,12 @@ std::optional<Residency::Slot> Residency::find(const HostId& host) const {
     return at != slots_.end() ? std::optional(at->second) : std::nullopt;
 }
 
+std::vector<std::shared_ptr<const Claim>> Residency::held() const {
+    std::vector<std::shared_ptr<const Claim>> claims;
+    for (const auto& [id, claim] : held_) claims.push_back(claim);
+    return claims;
+}
+
 std::vector<Residency::Slot> Residency::places_of(const VmId& vm) const {
     std::vector<Slot> slots;
     if (vm.empty()) return slots;

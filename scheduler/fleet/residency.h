@@ -42,6 +42,8 @@ class Residency {
     [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
     [[nodiscard]] std::span<const Place> places() const { return places_; }
     [[nodiscard]] std::optional<Slot> find(const HostId& host) const;
+    /// Claims that are held.
+    [[nodiscard]] std::vector<std::shared_ptr<const Claim>> held() const;
     /// Where the VM may count itself, or a claim of it.
     [[nodiscard]] std::vector<Slot> places_of(const VmId& vm) const;
 

@@ -1,5 +1,5 @@
 #pragma once
-// Rejects hosts where another VM of the same anti-affinity group runs, starts, or has claimed its room.
+// Rejects hosts (or zones) where another VM of a group that keeps apart runs, starts, or has claimed its room.
 
 #include "scheduler/rules/rule.h"
 
@@ -7,6 +7,8 @@ namespace ballast::scheduler {
 
 struct AntiAffinity {
     static constexpr std::string_view name = "anti_affinity";
+    static constexpr RuleScope scope = RuleScope::zone;
+    [[nodiscard]] bool fits(const Candidate& candidate) const;
     [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
 };
 

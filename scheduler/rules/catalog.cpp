@@ -2,33 +2,46 @@
 
 #include <array>
 
+#include "scheduler/rules/affinity.h"
 #include "scheduler/rules/anti_affinity.h"
 #include "scheduler/rules/bound_to_host.h"
 #include "scheduler/rules/cpu_compatible.h"
 #include "scheduler/rules/cpu_fit.h"
+#include "scheduler/rules/devices.h"
+#include "scheduler/rules/group_limit.h"
 #include "scheduler/rules/host_labels.h"
 #include "scheduler/rules/host_ready.h"
 #include "scheduler/rules/memory_fit.h"
 #include "scheduler/rules/network_reachable.h"
+#include "scheduler/rules/numa_fit.h"
 #include "scheduler/rules/pair_ready.h"
+#include "scheduler/rules/pinned_hosts.h"
+#include "scheduler/rules/spread.h"
 #include "scheduler/rules/storage_reachable.h"
+#include "scheduler/rules/taints.h"
 
 namespace ballast::scheduler {
 namespace {
 
 template <class Rule>
 constexpr RuleEntry entry() {
-    return {Rule::name, [](const Candidate& candidate) {
-                RuleVerdict verdict = Rule{}(candidate);
-                verdict.rule = Rule::name;
-                return verdict;
-            }};
+    return {.name = Rule::name,
+            .judge =
+                [](const Candidate& candidate) {
+                    RuleVerdict verdict = Rule{}(candidate);
+                    verdict.rule = Rule::name;
+                    return verdict;
+                },
+            .fits = [](const Candidate& candidate) { return Rule{}.fits(candidate); },
+            .scope = Rule::scope};
 }
 
 constexpr std::array catalog{
-    entry<HostReady>(),     entry<PairReady>(),        entry<BoundToHost>(),      entry<HostLabels>(),
-    entry<CpuCompatible>(), entry<StorageReachable>(), entry<NetworkReachable>(), entry<AntiAffinity>(),
-    entry<CpuFit>(),        entry<MemoryFit>(),
+    entry<HostReady>(),        entry<PairReady>(), entry<BoundToHost>(),   entry<PinnedHosts>(),
+    entry<HostLabels>(),       entry<Taints>(),    entry<CpuCompatible>(), entry<StorageReachable>(),
+    entry<NetworkReachable>(), entry<Devices>(),   entry<AntiAffinity>(),  entry<Affinity>(),
+    entry<GroupLimit>(),       entry<Spread>(),    entry<NumaFit>(),       entry<CpuFit>(),
+    entry<MemoryFit>(),
 };
 
 }  // namespace

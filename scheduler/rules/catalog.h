@@ -10,6 +10,8 @@ namespace ballast::scheduler {
 struct RuleEntry {
     std::string_view name;
     RuleVerdict (*judge)(const Candidate&);
+    bool (*fits)(const Candidate&);  ///< the same answer without a word
+    RuleScope scope = RuleScope::host;
 };
 
 [[nodiscard]] std::span<const RuleEntry> rule_catalog();

@@ -8,6 +8,8 @@ namespace ballast::scheduler {
 
 struct CpuFit {
     static constexpr std::string_view name = "cpu_fit";
+    static constexpr RuleScope scope = RuleScope::host;
+    [[nodiscard]] bool fits(const Candidate& candidate) const;
     [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
 };
 

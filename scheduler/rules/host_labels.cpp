@@ -1,6 +1,16 @@
 #include "scheduler/rules/host_labels.h"
 
+#include <algorithm>
+
 namespace ballast::scheduler {
+
+bool HostLabels::fits(const Candidate& candidate) const {
+    const auto& labels = candidate.host().settings.labels;
+    return std::ranges::all_of(candidate.spec().host_labels, [&](const auto& wanted) {
+        const auto at = labels.find(wanted.first);
+        return at != labels.end() && at->second == wanted.second;
+    });
+}
 
 RuleVerdict HostLabels::operator()(const Candidate& candidate) const {
     const auto& labels = candidate.host().settings.labels;

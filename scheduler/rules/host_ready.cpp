@@ -11,13 +11,24 @@ std::string reason_of(const Host& host) {
     return host.state_reason.empty() ? "" : fmt::format(" ({})", host.state_reason);
 }
 
+bool is_excluded(const Candidate& candidate) {
+    const auto& exclude = candidate.request.exclude;
+    return std::ranges::find(exclude, candidate.host().id) != exclude.end();
+}
+
 }  // namespace
+
+bool HostReady::fits(const Candidate& candidate) const {
+    const PlacementRequest& request = candidate.request;
+    return accepts_work(candidate.host()) && !is_excluded(candidate) &&
+           !(request.for_migration && request.from == candidate.host().id);
+}
 
 RuleVerdict HostReady::operator()(const Candidate& candidate) const {
     const Host& host = candidate.host();
     const PlacementRequest& request = candidate.request;
     if (request.for_migration && request.from == host.id) return reject("the VM runs here already");
-    if (std::ranges::find(request.exclude, host.id) != request.exclude.end()) return reject("excluded by the request");
+    if (is_excluded(candidate)) return reject("excluded by the request");
     if (host.confirmed_dead)
         return fits_if(reject("confirmed dead"), fmt::format("resolve its quarantine once {} is back", host.name));
     if (!host.managed)

@@ -8,6 +8,8 @@ namespace ballast::scheduler {
 
 struct HostReady {
     static constexpr std::string_view name = "host_ready";
+    static constexpr RuleScope scope = RuleScope::host;
+    [[nodiscard]] bool fits(const Candidate& candidate) const;
     [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
 };
 

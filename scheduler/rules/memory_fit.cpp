@@ -2,6 +2,10 @@
 
 namespace ballast::scheduler {
 
+bool MemoryFit::fits(const Candidate& candidate) const {
+    return memory_demand(candidate.spec(), candidate.host()) <= candidate.view.free_memory();
+}
+
 RuleVerdict MemoryFit::operator()(const Candidate& candidate) const {
     const Host& host = candidate.host();
     const Bytes wanted = memory_demand(candidate.spec(), host);

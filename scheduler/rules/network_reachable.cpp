@@ -14,7 +14,17 @@ bool has_bridge(const HostFacts& facts, const std::string& bridge) {
     return std::ranges::find(facts.bridges, bridge) != facts.bridges.end();
 }
 
+bool reaches(const HostFacts& facts, const NicSpec& nic) {
+    return (nic.network.empty() || has_active(facts, nic.network)) &&
+           (nic.bridge.empty() || has_bridge(facts, nic.bridge));
+}
+
 }  // namespace
+
+bool NetworkReachable::fits(const Candidate& candidate) const {
+    return std::ranges::all_of(candidate.spec().nics,
+                               [&](const NicSpec& nic) { return reaches(candidate.host().facts, nic); });
+}
 
 RuleVerdict NetworkReachable::operator()(const Candidate& candidate) const {
     const Host& host = candidate.host();

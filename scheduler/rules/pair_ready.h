@@ -7,6 +7,8 @@ namespace ballast::scheduler {
 
 struct PairReady {
     static constexpr std::string_view name = "pair_ready";
+    static constexpr RuleScope scope = RuleScope::host;
+    [[nodiscard]] bool fits(const Candidate& candidate) const;
     [[nodiscard]] RuleVerdict operator()(const Candidate& candidate) const;
 };
 

@@ -1,7 +1,10 @@
 #pragma once
-// What a placement rule is: a stateless type with a name and one judgement of one candidate host. A new rule is one
-// .h/.cpp here and one line in catalog.cpp. Pure.
+// What a placement rule is: a stateless type with a name and two answers about one candidate host: the cheap one
+// (`fits`: no text is made) and the explained one (the call: numbers, and the smallest change that would turn a
+// refusal). Both always agree (tests/property/pure/rules_property_test.cpp). A new rule is one .h/.cpp here and one
+// line in catalog.cpp. Pure.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,14 +13,26 @@
 
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
+#include "scheduler/plan/load.h"
 
 namespace ballast::scheduler {
+
+/// What changes may change a rule's answer about a host. host: those of the host's own rows (it, its pools and pairs),
+/// of its promises, and of the VM. zone: also what lies on the hosts of its zone. cluster: what lies anywhere.
+enum class RuleScope : std::uint8_t { host, zone, cluster };
+
+/// What lies around the candidates, the same for all of them. Made once for each decision.
+struct Surroundings {
+    Groups groups;                      ///< those of the VM
+    const ClusterLoad* load = nullptr;  ///< what VMs use; null: not known
+};
 
 /// One host asked about one VM.
 struct Candidate {
     const Snapshot& snapshot;
     const PlacementRequest& request;
     const HostView& view;
+    const Surroundings& around;
 
     [[nodiscard]] const Host& host() const { return *view.host; }
     [[nodiscard]] const VmSpec& spec() const { return request.spec; }

@@ -64,6 +64,16 @@ class HostBuilder {
     HostBuilder& label(std::string key, std::string value) {
         return set([&] { host_.settings.labels[std::move(key)] = std::move(value); });
     }
+    HostBuilder& zone(std::string zone) { return label("zone", std::move(zone)); }
+    HostBuilder& taint(Taint taint) {
+        return set([&] { host_.settings.taints.push_back(std::move(taint)); });
+    }
+    HostBuilder& device(std::string kind, int count) {
+        return set([&] { host_.settings.devices[std::move(kind)] = count; });
+    }
+    HostBuilder& numa(std::vector<NumaCell> cells) {
+        return set([&] { host_.facts.numa = std::move(cells); });
+    }
     HostBuilder& state(HostState state, std::string reason = {}) {
         return set([&] {
             host_.state = state;
@@ -113,6 +123,12 @@ class VmBuilder {
     }
     VmBuilder& group(std::string group) {
         return set([&] { vm_.spec.anti_affinity = std::move(group); });
+    }
+    VmBuilder& asks(AffinityTerm term) {
+        return set([&] { vm_.spec.placement.affinity.push_back(std::move(term)); });
+    }
+    VmBuilder& placement(VmPlacement placement) {
+        return set([&] { vm_.spec.placement = std::move(placement); });
     }
     VmBuilder& machine(std::string machine) {
         return set([&] { vm_.spec.machine = std::move(machine); });

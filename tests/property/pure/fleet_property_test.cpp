@@ -36,13 +36,33 @@ Host any_host() {
     if (one_in(6)) host.observed();
     if (one_in(6)) host.state(one_in(2) ? HostState::unreachable : HostState::removed);
     if (one_in(3)) host.label("rack", "r" + std::to_string(any(0, 2)));
+    if (one_in(2)) host.zone("z" + std::to_string(any(0, 2)));
+    if (one_in(5)) host.taint({"old", "", one_in(2) ? TaintEffect::avoid : TaintEffect::no_place});
+    if (one_in(3)) host.device("gpu", any(0, 3));
     if (one_in(3)) host.accelerators({"kvm", "qemu"});
     return host.build();
+}
+
+VmPlacement any_placement() {
+    VmPlacement placement;
+    if (one_in(2)) placement.groups = {"g" + std::to_string(any(0, 3))};
+    if (one_in(2))
+        placement.affinity = {{.group = "g" + std::to_string(any(0, 3)),
+                               .kind = static_cast<AffinityKind>(any(0, 4)),
+                               .strength = one_in(4) ? Strength::should : Strength::must,
+                               .scope = one_in(2) ? AffinityScope::host : AffinityScope::zone,
+                               .limit = any(1, 3)}};
+    if (one_in(4)) placement.hosts = {host_number(any(0, most_hosts)), host_number(any(0, most_hosts))};
+    if (one_in(3)) placement.tolerations = {{"old", "", {}}};
+    if (one_in(4)) placement.devices = {{"gpu", any(1, 3)}};
+    if (one_in(5)) placement.numa = {.cells = 1, .pinned = one_in(2)};
+    return placement;
 }
 
 VmBuilder any_vm(int number) {
     auto vm = a_vm("vm" + std::to_string(number));
     vm.memory(mebibytes(256 * any(1, 5))).vcpus(any(1, 4));
+    if (one_in(3)) vm.placement(any_placement());
     if (one_in(2)) vm.group("g" + std::to_string(any(0, 3)));
     if (one_in(5)) vm.wants_host_label("rack", "r" + std::to_string(any(0, 2)));
     if (one_in(4))
@@ -69,6 +89,7 @@ Vm any_placed_vm() {
 Claim any_claim(int number) {
     Claim claim = a_claim("j" + std::to_string(number), host_number(any(0, most_hosts)),
                           "vm" + std::to_string(any(0, most_vms)), mebibytes(128 * any(1, 9)), any(1, 4));
+    if (one_in(4)) claim.placement = any_placement();
     if (one_in(2)) claim.anti_affinity = "g" + std::to_string(any(0, 3));
     return claim;
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/json.h"
+#include "scheduler/rules/catalog.h"
 #include "tests/support/builders.h"
 
 namespace ballast::scheduler {
@@ -58,7 +59,7 @@ TEST(Decide, KeepsSequenceSeedAndEveryRuleForTheReplay) {
     EXPECT_EQ(decision.snapshot_seq, 42U);
     EXPECT_EQ(decision.seed, 7U);
     ASSERT_EQ(decision.hosts.size(), 1U);
-    EXPECT_EQ(decision.hosts[0].rules.size(), 10U);
+    EXPECT_EQ(decision.hosts[0].rules.size(), rule_catalog().size());
     EXPECT_EQ(decision.hosts[0].terms.size(), 2U);
 }
 

@@ -13,45 +13,16 @@
 #include "scheduler/rules/network_reachable.h"
 #include "scheduler/rules/pair_ready.h"
 #include "scheduler/rules/storage_reachable.h"
-#include "tests/support/builders.h"
+#include "tests/unit/scheduler/ask.h"
 
 namespace ballast::scheduler {
 namespace {
 
 using namespace ballast::test;
 using testing::AllOf;
-using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-auto rejects(auto detail) {
-    return AllOf(Field("accepted", &RuleVerdict::accepted, false), Field("detail", &RuleVerdict::detail, detail));
-}
-auto accepts() {
-    return Field("accepted", &RuleVerdict::accepted, true);
-}
-
-/// Asks one rule about host h1 of the cluster.
-template <class Rule>
-RuleVerdict ask(const Snapshot& snapshot, const PlacementRequest& request, const std::string& host = "h1") {
-    const HostView view = view_host(snapshot, HostId(host), request.vm);
-    return Rule{}(Candidate{snapshot, request, view});
-}
-
-PlacementRequest place(const VmBuilder& vm) {
-    PlacementRequest request;
-    request.spec = vm.spec();
-    request.vm = vm.build().id;
-    return request;
-}
-
-PlacementRequest move(const VmBuilder& vm, const std::string& from) {
-    PlacementRequest request = place(vm);
-    request.for_migration = true;
-    request.from = HostId(from);
-    return request;
-}
 
 TEST(HostReady, AcceptsAManagedHostThatIsUp) {
     EXPECT_THAT(ask<HostReady>(a_cluster().with(a_host()).build(), place(a_vm())), accepts());
@@ -250,9 +221,10 @@ TEST(PairReady, WantsACheckedPairWithoutRefusal) {
 TEST(RuleCatalog, NamesEveryRuleOnce) {
     std::vector<std::string_view> names;
     for (const RuleEntry& rule : rule_catalog()) names.push_back(rule.name);
-    EXPECT_THAT(names, testing::UnorderedElementsAre("host_ready", "pair_ready", "bound_to_host", "host_labels",
-                                                     "cpu_compatible", "storage_reachable", "network_reachable",
-                                                     "anti_affinity", "cpu_fit", "memory_fit"));
+    EXPECT_THAT(names, testing::UnorderedElementsAre("host_ready", "pair_ready", "bound_to_host", "pinned_hosts",
+                                                     "host_labels", "taints", "cpu_compatible", "storage_reachable",
+                                                     "network_reachable", "devices", "anti_affinity", "affinity",
+                                                     "group_limit", "spread", "numa_fit", "cpu_fit", "memory_fit"));
 }
 
 }  // namespace
