@@ -14,7 +14,8 @@ using model::seconds_of;
 
 constexpr double samples_per_gibibyte = 512;
 constexpr double gibibyte = 1024.0 * 1024 * 1024;
-constexpr std::size_t most_points = 24;
+constexpr std::size_t most_points = 32;
+constexpr int most_alike = 4;  ///< of about the same window
 /// libvirt's figures of a running job are read four times a second.
 constexpr double reading_jitter_s = 0.125;
 
@@ -100,26 +101,72 @@ std::vector<CurvePoint> points_of_rounds(const Migration& migration) {
             points.push_back(left_at_the_end(stretch, seconds, before == &start));
         before = &round;
     }
-    if (points.size() > most_points) points.resize(most_points);
     return points;
 }
 
-std::optional<DirtyCurve> updated_by_rounds(const std::optional<DirtyCurve>& curve, const Migration& migration) {
-    std::vector<CurvePoint> points = points_of_rounds(migration);
-    if (points.empty()) return curve;
-    const bool from_samples = curve && !curve->points.empty();
-    if (from_samples) {
-        const std::vector<CurvePoint> rounds = points;
+namespace {
+
+/// What was known an hour ago is half as exact now.
+double aged_by(Milliseconds time) {
+    constexpr double twice_as_wide_after_s = 3'600;
+    return 1 + std::clamp(seconds_of(time) / twice_as_wide_after_s, 0.0, 9.0);
+}
+
+/// `points`, newest first, without those that others of about their window outdo. A newer one counts as more exact than
+/// an older one, so that a load that has changed is followed; one that says little drives out none that says much.
+std::vector<CurvePoint> worth_keeping(const std::vector<CurvePoint>& points) {
+    constexpr double newer_is_better = 1.2;
+    std::vector<double> rank;
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+        const auto newer =
+            std::ranges::count_if(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(i),
+                                  [&](const CurvePoint& a) { return alike(a.window, points[i].window); });
+        rank.push_back(as_double(points[i].error) * std::pow(newer_is_better, newer));
+        order.push_back(i);
+    }
+    std::ranges::stable_sort(order, {}, [&](std::size_t i) { return rank[i]; });
+    std::vector<std::size_t> kept;
+    for (const std::size_t i : order) {
+        const auto as_long = std::ranges::count_if(
+            kept, [&](std::size_t other) { return alike(points[other].window, points[i].window); });
+        if (as_long < most_alike && kept.size() < most_points) kept.push_back(i);
+    }
+    std::ranges::sort(kept);
+    std::vector<CurvePoint> best;
+    best.reserve(kept.size());
+    for (const std::size_t i : kept) best.push_back(points[i]);
+    return best;
+}
+
+/// `seen`: oldest first, as it was seen.
+std::optional<DirtyCurve> updated(const std::optional<DirtyCurve>& curve, std::vector<CurvePoint> seen, Bytes memory,
+                                  Timestamp now, std::string_view source) {
+    std::ranges::reverse(seen);
+    const bool known = curve && !curve->points.empty();
+    if (known) {
+        const double wider = aged_by(std::chrono::duration_cast<Milliseconds>(now - curve->measured));
         for (CurvePoint point : curve->points) {
-            const auto same = [&](const CurvePoint& round) { return alike(round.window, point.window); };
-            if (std::ranges::any_of(rounds, same)) continue;
-            point.error = point.error + point.error / 2;
-            if (points.size() < most_points) points.push_back(point);
+            point.error = bytes_of(as_double(point.error) * wider);
+            seen.push_back(point);
         }
     }
-    auto fitted = fit(std::move(points), migration.memory, migration.finished.value_or(migration.started));
-    if (fitted) fitted->source = from_samples ? "samples and rounds" : "rounds";
+    auto fitted = fit(worth_keeping(seen), memory, now);
+    if (fitted) fitted->source = known && curve->source != source ? "samples and rounds" : std::string(source);
     return fitted;
+}
+
+}  // namespace
+
+std::optional<DirtyCurve> updated_by_samples(const std::optional<DirtyCurve>& curve,
+                                             const std::vector<CurvePoint>& samples, Bytes memory, Timestamp now) {
+    return samples.empty() ? curve : updated(curve, samples, memory, now, "samples");
+}
+
+std::optional<DirtyCurve> updated_by_rounds(const std::optional<DirtyCurve>& curve, const Migration& migration) {
+    const std::vector<CurvePoint> points = points_of_rounds(migration);
+    if (points.empty()) return curve;
+    return updated(curve, points, migration.memory, migration.finished.value_or(migration.started), "rounds");
 }
 
 }  // namespace ballast::migration

@@ -97,8 +97,14 @@ enum class Bound : std::uint8_t { low, likely, high };
 /// what no window of a second can. Rounds under a throttle are left out.
 [[nodiscard]] std::vector<CurvePoint> points_of_rounds(const Migration& migration);
 
-/// The curve with the rounds of a finished migration in it; rounds count more than older samples of the same window.
-/// Without `curve`, from the rounds alone; nothing where there are neither.
+/// The curve with new samples in it. What was known stays, a little less exact with its age; of about the same window
+/// the four most exact count, newer ones before older ones. So a curve grows better with each look, and a load that has
+/// changed is followed after a few. Without `curve`, from the samples alone; without samples, `curve` as it was.
+[[nodiscard]] std::optional<DirtyCurve> updated_by_samples(const std::optional<DirtyCurve>& curve,
+                                                           const std::vector<CurvePoint>& samples, Bytes memory,
+                                                           Timestamp now);
+
+/// The same with the rounds of a migration that has ended.
 [[nodiscard]] std::optional<DirtyCurve> updated_by_rounds(const std::optional<DirtyCurve>& curve,
                                                           const Migration& migration);
 

@@ -63,7 +63,7 @@ void fill_in(ModeForecast& forecast, const ForecastInput& input, const Costs& co
         return spread_out(ends.low, ends.likely, ends.high, past);
     };
     forecast.total = time_range(range(&Cost::total, input.past.total));
-    forecast.downtime = time_range(range(&Cost::downtime, input.past.downtime));
+    forecast.downtime = time_range(range(&Cost::downtime, of_mode(input.past.downtime, forecast.mode)));
     forecast.bytes = bytes_range(range(&Cost::bytes, input.past.bytes));
     forecast.brown_out = time_range(ordered(costs, &Cost::brown_out));
     const auto [fewest, most] = std::minmax({costs[0].rounds, costs[1].rounds, costs[2].rounds});

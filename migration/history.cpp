@@ -1,7 +1,9 @@
 #include "migration/history.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "core/try.h"
 #include "migration/curve_model.h"
@@ -36,6 +38,17 @@ PairHistory assumed() {
     return history;
 }
 
+void append(std::vector<double>& all, const std::vector<double>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+}
+
+constexpr std::array modes{MigrationMode::stop_and_copy, MigrationMode::pre_copy, MigrationMode::post_copy,
+                           MigrationMode::hybrid};
+
+std::size_t place_of(MigrationMode mode) {
+    return static_cast<std::size_t>(mode);
+}
+
 /// What was seen of one pair, one host or all.
 struct Seen {
     int samples = 0;
@@ -45,14 +58,15 @@ struct Seen {
     std::vector<double> switch_to_pull;
     std::vector<double> finish;
     std::vector<double> total;  // actual / forecast
-    std::vector<double> downtime;
     std::vector<double> bytes;
+    std::array<std::vector<double>, 4> downtime;  // by mode
 
     void add(const Seen& one) {
         samples += one.samples;
         for (const auto part : {&Seen::bandwidth, &Seen::setup, &Seen::switch_over, &Seen::switch_to_pull,
-                                &Seen::finish, &Seen::total, &Seen::downtime, &Seen::bytes})
-            (this->*part).insert((this->*part).end(), (one.*part).begin(), (one.*part).end());
+                                &Seen::finish, &Seen::total, &Seen::bytes})
+            append(this->*part, one.*part);
+        for (std::size_t mode = 0; mode < downtime.size(); ++mode) append(downtime[mode], one.downtime[mode]);
     }
 };
 
@@ -127,7 +141,8 @@ PairHistory history_of(const Seen& seen, const PairHistory& prior) {
     history.switch_to_pull = time_range(seen.switch_to_pull, prior.switch_to_pull, usual);
     history.finish = time_range(seen.finish, prior.finish, usual);
     history.total = calibration_of(seen.total, prior.total);
-    history.downtime = calibration_of(seen.downtime, prior.downtime);
+    for (const MigrationMode mode : modes)
+        of_mode(history.downtime, mode) = calibration_of(seen.downtime[place_of(mode)], of_mode(prior.downtime, mode));
     history.bytes = calibration_of(seen.bytes, prior.bytes);
     return history;
 }
@@ -238,9 +253,9 @@ void see_against_forecast(Seen& seen, const Migration& row, Milliseconds wall) {
     const double raw = seconds_of(mode.total.likely) / std::max(then.total.factor, 0.1);
     const bool explained = mode.converges == Convergence::yes || row.mode != MigrationMode::pre_copy;
     if (raw > short_move_s && explained) seen.total.push_back(actual / raw);
-    const double down = seconds_of(mode.downtime.likely) / std::max(then.downtime.factor, 0.1);
+    const double down = seconds_of(mode.downtime.likely) / std::max(of_mode(then.downtime, row.mode).factor, 0.1);
     if (row.downtime && *row.downtime >= Milliseconds(10) && down >= 0.01)
-        seen.downtime.push_back(seconds_of(*row.downtime) / down);
+        seen.downtime[place_of(row.mode)].push_back(seconds_of(*row.downtime) / down);
     const double bytes = as_double(mode.bytes.likely) / std::max(then.bytes.factor, 0.1);
     if (row.sent && *row.sent >= least_bytes && bytes > 0 && explained)
         seen.bytes.push_back(as_double(*row.sent) / bytes);
@@ -275,11 +290,39 @@ PairHistory widened(PairHistory history) {
         history.bandwidth->low = history.bandwidth->low / 2;
         history.bandwidth->high = history.bandwidth->high * 2;
     }
-    for (Calibration* one : {&history.total, &history.downtime, &history.bytes}) *one = Calibration{};
+    history.total = history.bytes = Calibration{};
+    history.downtime = ModeCalibrations{};
     return history;
 }
 
 }  // namespace
+
+namespace {
+
+template <class Calibrations>
+auto& find_mode(Calibrations& calibrations, MigrationMode mode) {
+    switch (mode) {
+        case MigrationMode::stop_and_copy:
+            return calibrations.stop_and_copy;
+        case MigrationMode::pre_copy:
+            return calibrations.pre_copy;
+        case MigrationMode::post_copy:
+            return calibrations.post_copy;
+        case MigrationMode::hybrid:
+            return calibrations.hybrid;
+    }
+    std::unreachable();
+}
+
+}  // namespace
+
+const Calibration& of_mode(const ModeCalibrations& calibrations, MigrationMode mode) {
+    return find_mode(calibrations, mode);
+}
+
+Calibration& of_mode(ModeCalibrations& calibrations, MigrationMode mode) {
+    return find_mode(calibrations, mode);
+}
 
 std::optional<Milliseconds> wall_time(const Migration& migration) {
     if (migration.phase != MigrationPhase::succeeded) return {};

@@ -25,6 +25,19 @@ struct Calibration {
 };
 BOOST_DESCRIBE_STRUCT(Calibration, (), (samples, factor, spread))
 
+/// Of the downtimes, for each mode: they are made of different things.
+struct ModeCalibrations {
+    Calibration stop_and_copy;
+    Calibration pre_copy;
+    Calibration post_copy;
+    Calibration hybrid;
+    friend bool operator==(const ModeCalibrations&, const ModeCalibrations&) = default;
+};
+BOOST_DESCRIBE_STRUCT(ModeCalibrations, (), (stop_and_copy, pre_copy, post_copy, hybrid))
+
+[[nodiscard]] Calibration& of_mode(ModeCalibrations& calibrations, MigrationMode mode);
+[[nodiscard]] const Calibration& of_mode(const ModeCalibrations& calibrations, MigrationMode mode);
+
 /// What the past says of one direction of one pair.
 struct PairHistory {
     int samples = 0;                     ///< finished migrations of this very pair
@@ -34,12 +47,12 @@ struct PairHistory {
     TimeRange switch_to_pull;            ///< the downtime of a switch to post-copy
     TimeRange finish;                    ///< from the last byte to the end: hand-over, clean-up
     Calibration total;
-    Calibration downtime;
     Calibration bytes;
+    ModeCalibrations downtime;
     friend bool operator==(const PairHistory&, const PairHistory&) = default;
 };
 BOOST_DESCRIBE_STRUCT(PairHistory, (),
-                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, downtime, bytes))
+                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, bytes, downtime))
 
 /// How long a finished migration took, as its user saw it: from the call to the end, target start-up included. Nothing
 /// where it did not succeed.

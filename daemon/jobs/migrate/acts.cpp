@@ -267,6 +267,12 @@ void add_last_round(Migration& migration, const drivers::MigrationProgress& comp
                                 .dirty_pages_per_second = completed.dirty_pages_per_second});
 }
 
+/// Of a pull libvirt keeps no figures: what was sent at the last look is the whole only if hardly anything was left.
+Bytes sent_in_all(const drivers::MigrationProgress& last) {
+    constexpr std::int64_t hardly_any = 20;  // a twentieth
+    return last.remaining * hardly_any <= last.total ? last.sent : Bytes(0);
+}
+
 /// What was seen on the way, for what the hypervisor does not tell afterwards.
 struct Seen {
     Timestamp ended;
@@ -307,7 +313,7 @@ Task<> Move::record_result() {
     Seen seen{.ended = call_returned_.value_or(run_->services().clock->now()),
               .switched = switched_,
               .downtime = {},
-              .sent = last_progress_.sent,
+              .sent = sent_in_all(last_progress_),
               .post_copy_requests = last_progress_.post_copy_requests,
               .throttle = throttle_,
               .compression = last_progress_.compression};

@@ -18,8 +18,9 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// Short ones show how fast it writes, long ones how far it spreads.
-constexpr std::array windows{Seconds(1), Seconds(2), Seconds(5)};
+/// Short ones show how fast it writes, long ones how far it spreads; each looks at other pages, so two are better than
+/// one.
+constexpr std::array windows{Seconds(1), Seconds(2), Seconds(5), Seconds(1), Seconds(2)};
 constexpr Milliseconds look_again{100};
 constexpr Milliseconds patience{3'000};
 
@@ -95,7 +96,9 @@ asio::awaitable<void> CurveBoard::measure(Subject subject) {
         if (!point) break;
         points.push_back(*point);
     }
-    if (auto curve = migration::fit(points, subject.memory, clock_->now())) curves_[subject.vm] = *std::move(curve);
+    auto curve = migration::updated_by_samples(find(subject.vm), points, subject.memory, clock_->now());
+    if (curve) curves_[subject.vm] = *std::move(curve);
+    wanted_.erase(subject.vm);  // whoever asked meanwhile has it now
     busy_.erase(subject.host);
     begin_next();
 }

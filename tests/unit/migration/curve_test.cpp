@@ -224,6 +224,48 @@ TEST(Rounds, OfAMigrationWithoutAnyLeaveTheCurveAsItWas) {
     EXPECT_FALSE(updated_by_rounds({}, Migration{}));
 }
 
+TEST(Samples, GrowBetterWithEachLookAndALookThatWasBrokenOffTakesNothingAway) {
+    const Guest guest{.fast = {.rate = 40 * mib, .size = 30 * mib}, .slow = {}};
+    auto curve = fit(sampled(guest, {1, 2, 5}, 1), mebibytes(256), noon);
+    const auto width = [](const DirtyCurve& one) { return in_mebibytes(one.working_set.high - one.working_set.low); };
+    const double first = width(*curve);
+    for (unsigned seed = 2; seed < 5; ++seed)
+        curve = updated_by_samples(curve, sampled(guest, {1, 2, 5}, seed), mebibytes(256), noon);
+    const double fourth = width(*curve);
+    EXPECT_LT(fourth, 0.7 * first);
+    curve = updated_by_samples(curve, sampled(guest, {1}, 9), mebibytes(256), noon);
+    EXPECT_LT(width(*curve), 1.2 * fourth);
+    EXPECT_EQ(updated_by_samples(curve, {}, mebibytes(256), noon), curve);
+    EXPECT_EQ(curve->source, "samples");
+}
+
+TEST(Rounds, ThatSayLittleWearNothingOut) {
+    const Guest guest{.fast = {.rate = 40 * mib, .size = 30 * mib}, .slow = {}};
+    auto curve = fit(sampled(guest, {1, 2, 5}, 1), mebibytes(256), noon);
+    const auto before = curve->working_set;
+    Migration quick;
+    quick.memory = mebibytes(256);
+    quick.started = noon;
+    quick.rounds = {{.round = 1,
+                     .at = Milliseconds(300),
+                     .sent = mebibytes(90),
+                     .remaining = mebibytes(10),
+                     .throughput = BytesPerSecond(300 * 1'048'576)}};
+    for (int i = 0; i < 20; ++i) curve = updated_by_rounds(curve, quick);
+    EXPECT_LT(in_mebibytes(curve->working_set.high), 1.3 * in_mebibytes(before.high));
+    EXPECT_GT(in_mebibytes(curve->working_set.low), in_mebibytes(before.low) / 1.3);
+}
+
+TEST(Samples, OfALoadThatHasChangedTakeOver) {
+    const Guest small{.fast = {.rate = 40 * mib, .size = 20 * mib}, .slow = {}};
+    const Guest large{.fast = {.rate = 400 * mib, .size = 120 * mib}, .slow = {}};
+    auto curve = fit(sampled(small, {1, 2, 5}, 1), mebibytes(256), noon);
+    for (unsigned seed = 2; seed < 12; ++seed)
+        curve =
+            updated_by_samples(curve, sampled(large, {1, 2, 5}, seed), mebibytes(256), noon + std::chrono::hours(1));
+    EXPECT_NEAR(in_mebibytes(curve->working_set.likely), 120, 25);
+}
+
 TEST(Rounds, UnderAThrottleAreNotTheGuestsOwnDoing) {
     Migration migration = moved({.fast = {.rate = 20 * mib, .size = 60 * mib}, .slow = {}}, 50 * mib, 8);
     const std::size_t free = points_of_rounds(migration).size();
