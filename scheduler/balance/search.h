@@ -1,8 +1,6 @@
 #pragma once
-// The search for a better assignment: simulated annealing over single moves, exchanges, ejection chains (one VM drives
-// another on) and, where the number of moves is bounded, replacements (one VM goes home, another leaves instead).
-// Decides which assignment is best for score + price * moves within the bound; never in which order the moves are made
-// (order.h). Kirkpatrick, Gelatt, Vecchi, Science 220 (1983).
+// The search for a better assignment, by simulated annealing (anneal.h). Decides which assignment is best for
+// score + price * moves within the bound; never in which order the moves are made (plan.h).
 //
 // Pure: no clock and no thread. A chain is a function of problem, options and its number; chains may run side by side
 // and the best is chosen by number where they tie, so that the result does not depend on how many threads there were.

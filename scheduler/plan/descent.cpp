@@ -27,14 +27,18 @@ bool Descent::over() {
     return cut_;
 }
 
+/// Whether moving this VM is what the goal is about. An order moves who must leave, and others only to make room.
+bool Descent::wanted(Index vm) const {
+    const VmRow& row = field_.model().vms[pos(vm)];
+    if (!row.movable) return false;
+    return !is_order(field_.model().options.goal) || (row.must_leave && field_.is_home(vm));
+}
+
 /// What the host could gain at most.
 double Descent::need(Index host) const {
-    double need = field_.contention(host);
-    for (const Index vm : field_.vms_on(host)) {
-        const VmRow& row = field_.model().vms[pos(vm)];
-        if (row.movable && row.must_leave && field_.is_home(vm)) need += order_worth;
-    }
-    return need;
+    if (!is_order(field_.model().options.goal)) return field_.contention(host);
+    const auto leaving = std::ranges::count_if(field_.vms_on(host), [&](Index vm) { return wanted(vm); });
+    return order_worth * static_cast<double>(leaving);
 }
 
 void Descent::run() {
@@ -105,7 +109,7 @@ void Descent::offer(std::optional<Offer>& best, const Step& step) {
 std::optional<Descent::Offer> Descent::best_shift(Index host, const std::vector<Index>& targets) {
     std::optional<Offer> best;
     for (const Index vm : field_.vms_on(host)) {
-        if (!field_.model().vms[pos(vm)].movable) continue;
+        if (!wanted(vm)) continue;
         std::size_t fitting = 0;
         for (const Index target : targets) {
             const Step step = field_.shift(vm, target);
@@ -124,7 +128,7 @@ std::optional<Descent::Offer> Descent::best_exchange(Index host, const std::vect
     if (!field_.model().hosts[pos(host)].target) return best;
     const std::size_t count = std::min(tried, targets.size());
     for (const Index vm : field_.vms_on(host)) {
-        if (!field_.model().vms[pos(vm)].movable) continue;
+        if (!wanted(vm)) continue;
         for (std::size_t i = 0; i < count; ++i) {
             for (const Index other : field_.vms_on(targets[i])) {
                 if (!field_.model().vms[pos(other)].movable) continue;
@@ -140,7 +144,7 @@ std::optional<Descent::Offer> Descent::best_exchange(Index host, const std::vect
 std::vector<Descent::Offer> Descent::blocked_shifts(Index host, const std::vector<Index>& targets) {
     std::vector<Offer> blocked;
     for (const Index vm : field_.vms_on(host)) {
-        if (!field_.model().vms[pos(vm)].movable) continue;
+        if (!wanted(vm)) continue;
         for (const Index target : targets) {
             const Step step = field_.shift(vm, target);
             if (field_.fits(step) || target == host) continue;

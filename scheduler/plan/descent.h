@@ -40,6 +40,7 @@ class Descent {
         double change = 0;           ///< of potential + price; negative is better
     };
 
+    [[nodiscard]] bool wanted(Index vm) const;
     [[nodiscard]] double need(Index host) const;
     [[nodiscard]] bool over();
     [[nodiscard]] bool within_moves(const Step& step) const;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "scheduler/plan/judge.h"
+
 namespace ballast::scheduler::plan {
 namespace {
 
@@ -15,6 +17,7 @@ Field::Field(const Model& model, Ledger& ledger, Assignment at)
       loss_(&loss_table()),
       width_(model.slots.size()),
       at_(std::move(at)),
+      groups_(model),
       sums_(model.hosts.size()),
       none_(width_, 0.0),
       members_(model.hosts.size()),
@@ -25,6 +28,7 @@ Field::Field(const Model& model, Ledger& ledger, Assignment at)
         slot_[i] = static_cast<Index>(members_[pos(at_[i])].size());
         members_[pos(at_[i])].push_back(vm);
         if (is_home(vm)) continue;
+        groups_.move(vm, at_[i]);
         displaced_slot_[i] = static_cast<Index>(displaced_.size());
         displaced_.push_back(vm);
         static_cast<void>(ledger.price(vm, at_[i]));
@@ -117,10 +121,10 @@ bool Field::takes(Index host, const Change& change) const {
     const std::int64_t vcpus = vm_row(change.add).vcpus - (change.drop >= 0 ? vm_row(change.drop).vcpus : 0);
     if (memory > 0 && sums.memory + memory > host_row(host).memory) return false;
     if (vcpus > 0 && sums.vcpus + vcpus > host_row(host).vcpus) return false;
-    const Index group = vm_row(change.add).group;
-    if (group < 0) return true;
+    const Index apart = vm_row(change.add).apart;
+    if (apart < 0) return true;
     return std::ranges::none_of(members_[pos(host)], [&](Index vm) {
-        return vm != change.drop && vm != change.add && vm_row(vm).group == group;
+        return vm != change.drop && vm != change.add && vm_row(vm).apart == apart;
     });
 }
 
@@ -142,8 +146,27 @@ bool Field::within_rates(const Step& step) const {
 }
 
 bool Field::permits(const Step& step) const {
-    const auto may = [&](Index vm, Index to) { return to == home_of(vm) || ledger_->allowed(vm, to); };
-    return may(step.vm, step.to) && (step.other < 0 || may(step.other, host_of(step.vm)));
+    const auto may = [&](Index vm, Index to, Index leaves) {
+        return (to == home_of(vm) || ledger_->allowed(vm, to)) && groups_accept(vm, to, leaves);
+    };
+    return may(step.vm, step.to, step.other) && (step.other < 0 || may(step.other, host_of(step.vm), step.vm));
+}
+
+/// What the rules say of the groups' present places; `leaves` is on its way elsewhere, -1: nobody.
+bool Field::groups_accept(Index vm, Index to, Index leaves) const {
+    const VmRow& row = vm_row(vm);
+    if (row.groups.empty() || to == row.home) return true;
+    const bool gone = leaves >= 0 && !vm_row(leaves).groups.empty();
+    if (gone) groups_.move(leaves, host_of(vm));
+    const Surroundings around = groups_.around(vm);
+    if (gone) groups_.move(leaves, host_of(leaves));
+    HostView view = view_host(*model_->snapshot, *host_row(to).row, VmId(), Residents{});
+    for (const Index member : members_[pos(to)])
+        if (member != vm && member != leaves)
+            for_each_group(vm_row(member).row->spec,
+                           [&](const std::string& group) { view.groups[group].push_back(vm_row(member).row->name); });
+    const auto request = move_request(*row.row, host_row(row.home).row->id);
+    return all_accept({*model_->snapshot, request, view, around});
 }
 
 double Field::owed(Index vm, Index at) const {
@@ -218,6 +241,7 @@ void Field::relocate(Index vm, Index to) {
     slot_[pos(vm)] = static_cast<Index>(members_[pos(to)].size());
     members_[pos(to)].push_back(vm);
     at_[pos(vm)] = to;
+    groups_.move(vm, to);
     if (is_home(vm)) return;
     touch(1);
     displaced_slot_[pos(vm)] = static_cast<Index>(displaced_.size());

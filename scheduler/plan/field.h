@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "scheduler/plan/contention.h"
+#include "scheduler/plan/group_book.h"
 #include "scheduler/plan/ledger.h"
 #include "scheduler/plan/model.h"
 
@@ -64,7 +65,7 @@ class Field {
     [[nodiscard]] Step shift(Index vm, Index to) const { return {vm, to, -1}; }
     [[nodiscard]] Step exchange(Index vm, Index other) const { return {vm, at_[pos(other)], other}; }
     [[nodiscard]] bool fits(const Step& step) const { return has_room(step) && within_rates(step); }
-    /// Memory, vCPUs and groups alone.
+    /// Memory, vCPUs and anti-affinity alone.
     [[nodiscard]] bool has_room(const Step& step) const;
     /// The bound on moves of each host.
     [[nodiscard]] bool within_rates(const Step& step) const;
@@ -102,6 +103,7 @@ class Field {
     [[nodiscard]] double contention_with(Index host, const Change& change) const;
     [[nodiscard]] bool takes(Index host, const Change& change) const;
     [[nodiscard]] double owed(Index vm, Index at) const;
+    [[nodiscard]] bool groups_accept(Index vm, Index to, Index leaves) const;
     void add(Index vm, Index host, int sign);
     void relocate(Index vm, Index to);
     static void remove_at(std::vector<Index>& list, std::vector<Index>& slots, Index slot);
@@ -111,6 +113,7 @@ class Field {
     const LossTable* loss_;
     std::size_t width_;  ///< slots of the stay
     Assignment at_;
+    mutable GroupBook groups_;  ///< asked with one VM taken away for the moment
     std::vector<Sums> sums_;
     std::vector<double> cpu_;   ///< by host, then slot
     std::vector<double> none_;  ///< a VM that uses nothing

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "scheduler/balance/anneal.h"
+#include "scheduler/plan/focus.h"
+
 namespace ballast::scheduler::plan {
 namespace {
 
@@ -14,6 +17,13 @@ Limits limits_of(const Model& model) {
     return limits;
 }
 
+/// After the descent, that is: what it could not find by going only downwards.
+std::uint64_t annealing_effort(const Model& model, std::uint64_t effort) {
+    constexpr std::uint64_t most = 400'000;
+    constexpr std::uint64_t for_each_pair = 30;
+    return std::min({most, effort, for_each_pair * model.vms.size() * model.hosts.size()});
+}
+
 struct Found {
     Assignment at;
     double cost = 0;
@@ -23,9 +33,20 @@ struct Found {
 Found run_chain(const Model& model, const MoveCosts& costs, std::size_t chain, const balance::Stop& stop) {
     Ledger ledger(model, costs);
     Field field(model, ledger, model.homes());
-    Descent descent(field, balance::Random(model.options.seed, chain), limits_of(model), stop);
+    const Limits limits = limits_of(model);
+    Descent descent(field, balance::Random(model.options.seed, chain), limits, stop);
     descent.run();
-    return {field.assignment(), field.score() + field.paid(), descent.cut()};
+    if (descent.cut() || is_order(model.options.goal))  // an order is carried out, not improved upon
+        return {field.assignment(), field.score() + field.paid(), descent.cut()};
+    Focus focus(field);
+    balance::SearchOptions options;
+    options.max_moves = model.options.max_moves;
+    options.seed = model.options.seed + 1;
+    options.effort = annealing_effort(model, limits.effort);
+    const auto best =
+        balance::Annealer<Focus>(focus, options, chain).run(stop, focus.possible() && field.score() > least_cost);
+    const Field end(model, ledger, best.at);
+    return {best.at, end.score() + end.paid(), best.cut};
 }
 
 }  // namespace

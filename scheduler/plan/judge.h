@@ -3,17 +3,15 @@
 
 #include <vector>
 
-#include "scheduler/host_view.h"
-#include "scheduler/placement.h"
+#include "scheduler/rules/rule.h"
 
 namespace ballast::scheduler::plan {
 
 /// Every rule's word, in catalogue order.
-[[nodiscard]] std::vector<RuleVerdict> judge_all(const Snapshot& snapshot, const PlacementRequest& request,
-                                                 const HostView& view);
+[[nodiscard]] std::vector<RuleVerdict> judge_all(const Candidate& candidate);
 /// Whether none of them says no.
-[[nodiscard]] bool all_accept(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view);
-/// The same of a host as if nobody were there: what the rules say of VM and host alone.
+[[nodiscard]] bool all_accept(const Candidate& candidate);
+/// The same of a host as if there were no other VM: what the rules say of VM and host alone.
 [[nodiscard]] bool accept_when_empty(const Snapshot& snapshot, const PlacementRequest& request, const Host& host);
 
 [[nodiscard]] std::size_t count_rules();

@@ -94,6 +94,7 @@ class Maker {
 
     void add_hosts() {
         model_.views = view_hosts(snapshot_, VmId());
+        model_.groups = view_groups(snapshot_, nullptr, VmId());
         for (const HostView& view : model_.views) {
             const Host& host = *view.host;
             HostRow row;
@@ -141,8 +142,10 @@ class Maker {
         row.vcpus = vm.spec.vcpus;
         for (const auto& [at, kind] : {std::pair{0U, Accelerator::kvm}, std::pair{1U, Accelerator::tcg}})
             row.memory.at(at) = (vm.spec.memory + qemu_overhead(vm.spec, kind)).count();
-        if (!vm.spec.anti_affinity.empty())
-            row.group = groups_.try_emplace(vm.spec.anti_affinity, static_cast<Index>(groups_.size())).first->second;
+        for_each_group(vm.spec, [&](const std::string& group) {
+            row.groups.push_back(groups_.try_emplace(group, static_cast<Index>(groups_.size())).first->second);
+        });
+        if (!vm.spec.anti_affinity.empty()) row.apart = groups_.at(vm.spec.anti_affinity);
         add_load(row, vm);
         row.pinned = why_pinned(vm, row);
         row.movable = row.pinned.empty();

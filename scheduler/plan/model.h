@@ -48,7 +48,8 @@ struct VmRow {
     std::string pinned;                    ///< why it may not be moved
     std::array<std::int64_t, 2> memory{};  ///< with QEMU's own need, by accelerator
     std::int64_t vcpus = 0;
-    Index group = -1;  ///< VMs of one group never share a host
+    Index apart = -1;           ///< VMs of one number never share a host: the group of spec.anti_affinity
+    std::vector<Index> groups;  ///< all that it is a member of
     double cpu_variance = 0;
     double memory_mean = 0;  ///< of its working set, bytes
     double memory_variance = 0;
@@ -64,6 +65,7 @@ struct Model {
     std::vector<HostRow> hosts;  ///< by name
     std::vector<VmRow> vms;
     std::vector<HostView> views;  ///< of the hosts, all VMs counted
+    Groups groups;                ///< where the members of all groups are
 
     [[nodiscard]] const double* cpu_of(Index vm) const { return cpu.data() + pos(vm) * slots.size(); }
     [[nodiscard]] std::int64_t memory_of(Index vm, Index host) const {

@@ -100,51 +100,63 @@ struct Course {
     double net = 0;  ///< worth less price, seconds
 };
 
-Course run_course(const Model& model, Ledger& ledger, const std::vector<Move>& moves,
-                  std::optional<std::size_t> without) {
-    Course course;
-    Field field(model, ledger, model.homes());
-    std::set<Index> stranded;  // VMs whose temporary place has become their last one
-    for (std::size_t i = 0; i < moves.size(); ++i) {
-        Move move = moves[i];
-        if (i == without || move.from != field.host_of(move.vm) || !field.fits(field.shift(move.vm, move.to))) continue;
-        const double score = field.score();
-        const double contention = field.contention(move.from) + field.contention(move.to);
-        field.make_shift(move.vm, move.to);
-        move.worth = score - field.score();
-        move.gain = contention - field.contention(move.from) - field.contention(move.to);
-        course.net += move.worth - model.options.margin * move.cost;
-        if (move.temporary) stranded.insert(move.vm);
-        if (!move.temporary) stranded.erase(move.vm);
-        course.moves.push_back(std::move(move));
-    }
-    if (!stranded.empty()) course.net = -std::numeric_limits<double>::infinity();
-    return course;
-}
+class Trimmer {
+  public:
+    Trimmer(const Model& model, Ledger& ledger) : model_(model), field_(model, ledger, model.homes()) {}
 
-bool pays(const Model& model, const Move& move) {
-    return move.worth >= model.options.margin * move.cost;
-}
-
-/// Leaves out what does not pay in its place, unless others that do need the room it makes.
-std::vector<Move> keep_paying(const Model& model, Ledger& ledger, const std::vector<Move>& moves) {
-    Course best = run_course(model, ledger, moves, std::nullopt);
-    std::set<Index> needed;
-    for (std::size_t tries = 0; tries < trims_max; ++tries) {
-        const auto suspect = std::find_if(best.moves.rbegin(), best.moves.rend(), [&](const Move& move) {
-            return !pays(model, move) && !needed.contains(move.vm);
-        });
-        if (suspect == best.moves.rend()) break;
-        const Index vm = suspect->vm;
-        const auto at = static_cast<std::size_t>(best.moves.rend() - suspect) - 1;
-        Course other = run_course(model, ledger, best.moves, at);
-        if (other.net >= best.net - noise)
-            best = std::move(other);
-        else
-            needed.insert(vm);
+    Course run(const std::vector<Move>& moves, std::optional<std::size_t> without) {
+        Course course;
+        std::set<Index> stranded;  // VMs whose temporary place has become their last one
+        for (std::size_t i = 0; i < moves.size(); ++i) {
+            Move move = moves[i];
+            if (i == without || move.from != field_.host_of(move.vm)) continue;
+            if (!field_.fits(field_.shift(move.vm, move.to))) continue;
+            make(move);
+            course.net += move.worth - model_.options.margin * move.cost;
+            if (move.temporary)
+                stranded.insert(move.vm);
+            else
+                stranded.erase(move.vm);
+            course.moves.push_back(std::move(move));
+        }
+        if (!stranded.empty()) course.net = -std::numeric_limits<double>::infinity();
+        for (auto move = course.moves.rbegin(); move != course.moves.rend(); ++move)
+            field_.make_shift(move->vm, move->from);
+        return course;
     }
-    return best.net >= -noise ? std::move(best.moves) : std::vector<Move>{};
-}
+
+    /// Leaves out what does not pay in its place, unless others that do need the room it makes.
+    std::vector<Move> keep_paying(const std::vector<Move>& moves) {
+        Course best = run(moves, std::nullopt);
+        std::set<Index> needed;
+        for (std::size_t tries = 0; tries < trims_max; ++tries) {
+            const auto suspect = std::find_if(best.moves.rbegin(), best.moves.rend(), [&](const Move& move) {
+                return move.worth < model_.options.margin * move.cost && !needed.contains(move.vm);
+            });
+            if (suspect == best.moves.rend()) break;
+            const Index vm = suspect->vm;
+            const auto at = static_cast<std::size_t>(best.moves.rend() - suspect) - 1;
+            Course other = run(best.moves, at);
+            if (other.net >= best.net - noise)
+                best = std::move(other);
+            else
+                needed.insert(vm);
+        }
+        return best.net >= -noise ? std::move(best.moves) : std::vector<Move>{};
+    }
+
+  private:
+    void make(Move& move) {
+        const double score = field_.score();
+        const double contention = field_.contention(move.from) + field_.contention(move.to);
+        field_.make_shift(move.vm, move.to);
+        move.worth = score - field_.score();
+        move.gain = contention - field_.contention(move.from) - field_.contention(move.to);
+    }
+
+    const Model& model_;
+    Field field_;
+};
 
 /// The replay: whatever a rule refuses on the rows of its moment falls out.
 std::vector<Move> prove(const Model& model, const std::vector<Move>& moves) {
@@ -211,8 +223,7 @@ class Waits {
             moves_[i].after.assign(after.begin(), after.end());
             rooms_[pos(moves_[i].from)].leaving.push_back(static_cast<int>(i));
             last_of_vm_[moves_[i].vm] = static_cast<int>(i);
-            if (const Index group = model_.vms[pos(moves_[i].vm)].group; group >= 0)
-                last_of_group_[group] = static_cast<int>(i);
+            for (const Index group : model_.vms[pos(moves_[i].vm)].groups) last_of_group_[group] = static_cast<int>(i);
         }
     }
 
@@ -227,9 +238,8 @@ class Waits {
     void wait_for_kin(std::size_t i, std::set<int>& after) const {
         const Index vm = moves_[i].vm;
         if (const auto at = last_of_vm_.find(vm); at != last_of_vm_.end()) after.insert(at->second);
-        const Index group = model_.vms[pos(vm)].group;
-        if (group < 0) return;
-        if (const auto at = last_of_group_.find(group); at != last_of_group_.end()) after.insert(at->second);
+        for (const Index group : model_.vms[pos(vm)].groups)
+            if (const auto at = last_of_group_.find(group); at != last_of_group_.end()) after.insert(at->second);
     }
 
     void wait_for_room(std::size_t i, std::set<int>& after) {
@@ -259,10 +269,9 @@ class Waits {
 
 std::vector<Move> order_moves(const Model& model, Ledger& ledger, const Assignment& target, const Bundles& bundles) {
     auto moves = Orderer(model, ledger, target).run();
-    const bool each_pays = bundles.empty();
+    Trimmer trimmer(model, ledger);
     while (true) {
-        auto kept =
-            each_pays ? keep_paying(model, ledger, moves) : run_course(model, ledger, moves, std::nullopt).moves;
+        auto kept = bundles.empty() ? trimmer.keep_paying(moves) : trimmer.run(moves, std::nullopt).moves;
         kept = drop_stranded(whole_bundles(prove(model, kept), target, model.homes(), bundles));
         const bool settled = kept.size() == moves.size();  // moves only ever fall out
         moves = std::move(kept);

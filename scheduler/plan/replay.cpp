@@ -24,7 +24,7 @@ Bytes lost_sharing(const Vm& /*vm*/, const HostView& /*target*/) {
 }
 
 Replay::Replay(const Model& model)
-    : model_(&model), snapshot_(*model.snapshot), views_(model.views), at_(model.homes()) {
+    : model_(&model), snapshot_(*model.snapshot), views_(model.views), groups_(model), at_(model.homes()) {
     std::unordered_map<HostId, std::size_t> index;
     for (std::size_t h = 0; h < model.hosts.size(); ++h) index[model.hosts[h].row->id] = h;
     residents_.resize(model.hosts.size());
@@ -38,29 +38,34 @@ Replay::Replay(const Model& model)
 
 std::vector<RuleVerdict> Replay::judge(Index vm, Index to) const {
     const Vm& row = *model_->vms[pos(vm)].row;
-    return judge_all(snapshot_, move_request(row, model_->hosts[pos(host_of(vm))].row->id), view(to));
+    const auto request = move_request(row, model_->hosts[pos(host_of(vm))].row->id);
+    return judge_all({snapshot_, request, view(to), groups_.around(vm)});
 }
 
 bool Replay::accepts(Index vm, Index to) const {
     const Vm& row = *model_->vms[pos(vm)].row;
-    return all_accept(snapshot_, move_request(row, model_->hosts[pos(host_of(vm))].row->id), view(to));
+    const auto request = move_request(row, model_->hosts[pos(host_of(vm))].row->id);
+    return all_accept({snapshot_, request, view(to), groups_.around(vm)});
 }
 
 bool Replay::accepts(const VmSpec& spec, Index host) const {
     PlacementRequest request;
     request.spec = spec;
-    return all_accept(snapshot_, request, view(host));
+    return all_accept({snapshot_, request, view(host), {.groups = view_groups(snapshot_, &spec, VmId())}});
 }
 
 /// Readiness is no rule about where VMs are: a host in maintenance is emptied by an order, not mended.
 std::vector<RuleVerdict> Replay::broken(Index vm) const {
     const Vm& row = *model_->vms[pos(vm)].row;
+    const Index host = host_of(vm);
     PlacementRequest request;
     request.spec = row.spec;
     request.vm = row.id;
-    const Index host = host_of(vm);
     const HostView without = view_host(snapshot_, *model_->hosts[pos(host)].row, row.id, residents_[pos(host)]);
-    auto verdicts = judge_all(snapshot_, request, without);
+    const Surroundings around = groups_.around(vm);
+    const Candidate candidate{snapshot_, request, without, around};
+    if (all_accept(candidate)) return {};
+    auto verdicts = judge_all(candidate);
     std::erase_if(verdicts,
                   [](const RuleVerdict& verdict) { return verdict.accepted || verdict.rule == "host_ready"; });
     return verdicts;
@@ -77,6 +82,7 @@ StepProof Replay::make(Index vm, Index to) {
     forget(vm, to);  // a stale definition of the same VM
     residents_[pos(to)].vms.push_back(snapshot_.vms.find_ptr(row.id));
     at_[pos(vm)] = to;
+    groups_.move(vm, to);
     view_again(from);
     view_again(to);
     proof.target_free_after = saturating_sub(view(to).free_memory(), lost_sharing(row, view(to)));
@@ -87,6 +93,7 @@ StepProof Replay::make(Index vm, Index to) {
 void Replay::take_out(Index vm) {
     forget(vm, host_of(vm));
     snapshot_.vms.erase(model_->vms[pos(vm)].row->id);
+    groups_.take_out(vm);
     view_again(host_of(vm));
 }
 

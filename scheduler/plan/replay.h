@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/plan/group_book.h"
 #include "scheduler/plan/model.h"
 
 namespace ballast::scheduler::plan {
@@ -38,6 +39,7 @@ class Replay {
     Snapshot snapshot_;
     std::vector<HostView> views_;
     std::vector<Residents> residents_;  ///< by host
+    GroupBook groups_;
     Assignment at_;
 };
 

@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t targets_asked = 64;   ///< for the best move that is not made
 constexpr std::size_t explained_max = 100;  ///< VMs for which every host's rules are asked
 constexpr std::size_t reasons_named = 3;
+constexpr std::size_t others_named = 20;  ///< VMs that stay though a move would relieve a little
 
 }  // namespace
 
@@ -41,7 +42,7 @@ void Stays::add(Index vm, std::string reason) {
     stays_.push_back({row.id, row.name, model_.hosts[pos(field_.host_of(vm))].row->name, std::move(reason)});
 }
 
-/// Those whose leaving would relieve their host by more than a move can cost at least; the worst first.
+/// Those whose leaving would pay for itself if there were a place, and the first of the others; the worst first.
 void Stays::of_level() {
     std::vector<std::pair<double, Index>> felt;
     for (std::size_t h = 0; h < model_.hosts.size(); ++h) {
@@ -52,7 +53,11 @@ void Stays::of_level() {
                 felt.emplace_back(-field_.relief(vm), vm);
     }
     std::ranges::sort(felt);
-    for (const auto& [relief, vm] : felt) add(vm, why(vm));
+    for (std::size_t i = 0; i < felt.size(); ++i) {
+        const auto& [relief, vm] = felt[i];
+        const auto& reach = model_.hosts[pos(field_.host_of(vm))].reach;
+        if (i < others_named || (!reach.empty() && -relief > ledger_.price(vm, reach.front()))) add(vm, why(vm));
+    }
 }
 
 void Stays::of_drained() {
@@ -140,8 +145,8 @@ std::string Stays::why_nowhere(Index vm) const {
     std::vector<std::string> words;
     for (std::size_t i = 0; i < std::min(reasons_named, most.size()); ++i) words.push_back(most[i].second);
     std::string group;
-    if (row.group >= 0) {
-        const auto members = std::ranges::count(model_.vms, row.group, &VmRow::group);
+    if (row.apart >= 0) {
+        const auto members = std::ranges::count(model_.vms, row.apart, &VmRow::apart);
         const auto places = std::ranges::count(model_.hosts, true, &HostRow::target);
         if (members > places)
             group = fmt::format("; group {} has {} VMs for {} hosts", row.row->spec.anti_affinity, members, places);

@@ -37,6 +37,24 @@ MovePolicy any_policy() {
     return *rc::gen::element(MovePolicy::free, MovePolicy::free, MovePolicy::ask, MovePolicy::never);
 }
 
+/// Wishes about groups, on hosts and zones; few of them hold in the beginning.
+void wish(Vm& vm) {
+    if (in_range(0, 4) != 0) return;
+    AffinityTerm term;
+    term.group = "t" + std::to_string(in_range(0, 2));
+    term.kind =
+        *rc::gen::element(AffinityKind::together, AffinityKind::apart, AffinityKind::limit, AffinityKind::spread);
+    term.scope = *rc::gen::element(AffinityScope::host, AffinityScope::zone);
+    term.limit = in_range(1, 3);
+    vm.spec.placement.affinity.push_back(term);
+}
+
+HostBuilder any_host(int number) {
+    auto host = a_host("h" + std::to_string(number)).label("zone", number % 2 == 0 ? "even" : "odd");
+    if (in_range(0, 6) == 0) host.observed();
+    return host;
+}
+
 VmLoad any_load() {
     VmLoad load = busy(in_range(0, 40) / 10.0, in_range(0, 10) / 10.0);
     if (*rc::gen::arbitrary<bool>())
@@ -48,13 +66,13 @@ VmLoad any_load() {
 Ask any_ask() {
     const int hosts = in_range(2, 6);
     auto cluster = hosts_alike(hosts);
-    for (int i = 1; i <= hosts; ++i)
-        if (in_range(0, 6) == 0) cluster.with(a_host("h" + std::to_string(i)).observed());
+    for (int i = 1; i <= hosts; ++i) cluster.with(any_host(i));
     Ask ask;
     const int vms = in_range(0, 8 * hosts);
     for (int i = 0; i < vms; ++i) {
         Vm vm = any_vm(i, hosts).build();
         vm.spec.moves = any_policy();
+        wish(vm);
         if (in_range(0, 3) != 0) ask.load.vms[vm.id] = any_load();
         cluster.with(vm);
     }

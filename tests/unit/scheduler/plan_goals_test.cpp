@@ -178,6 +178,16 @@ TEST(PlanEvacuate, EmptiesTheHostAndMovesNobodyElse) {
     EXPECT_THAT(plan->steps.front().reason, HasSubstr("h1 is emptied"));
 }
 
+TEST(PlanEvacuate, LevelsNothingOnTheWay) {
+    Ask ask = uneven();
+    ask.options = options_for(Goal::evacuate);
+    ask.options.hosts = {HostId("h3")};
+    const auto plan = ask.plan();
+    ASSERT_TRUE(plan);
+    EXPECT_THAT(plan->steps, IsEmpty());
+    EXPECT_THAT(plan->verdict, HasSubstr("no VM runs on these hosts"));
+}
+
 TEST(PlanEvacuate, EmptiesARackWithoutUsingItsOwnHosts) {
     auto cluster = hosts_alike(4).with(vm_on("a", "h1")).with(vm_on("b", "h2"));
     Ask ask;
