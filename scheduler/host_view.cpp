@@ -222,13 +222,19 @@ namespace {
 /// Counts members once for each host where they count.
 class GroupCount {
   public:
-    GroupCount(const Snapshot& snapshot, const VmSpec* of) : snapshot_(snapshot), of_(of) {
-        snapshot.hosts.for_each([&](const Host& host) {
-            if (!accepts_work(host)) return;
-            ++groups_.hosts;
-            ++groups_.zones[std::string(zone_of(host))];
-        });
+    GroupCount(const Snapshot& snapshot, const VmSpec* of, Groups places)
+        : snapshot_(snapshot), of_(of), groups_(std::move(places)) {}
+    void add_vm(const Vm& vm, const VmId& except) {
+        if (vm.id == except || !has_groups(vm.spec)) return;
+        for (const HostId& host : hosts_of(vm))
+            if (counts_on(vm, host)) add(vm.spec.anti_affinity, vm.spec.placement, vm.id.str(), host);
     }
+    void add_claim(const Claim& claim, const VmId& except) {
+        if (!is_own(claim, except)) add(claim.anti_affinity, claim.placement, key_of(claim), claim.host);
+    }
+    [[nodiscard]] Groups take() { return std::move(groups_); }
+
+  private:
     void add(const std::string& anti_affinity, const VmPlacement& placement, std::string_view key,
              const HostId& where) {
         const Host* host = snapshot_.hosts.find(where);
@@ -239,9 +245,6 @@ class GroupCount {
                 count(groups_.of[group], *host, demand_of(anti_affinity, placement, group));
         });
     }
-    [[nodiscard]] Groups take() { return std::move(groups_); }
-
-  private:
     static void count(GroupFacts& facts, const Host& host, const GroupDemand& demand) {
         facts.demand.add(demand);
         ++facts.members;
@@ -261,20 +264,30 @@ class GroupCount {
 
 }  // namespace
 
-Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except,
-                   std::span<const std::shared_ptr<const Claim>> held) {
+void count_place(Groups& groups, const Host& host, int times) {
+    if (!accepts_work(host)) return;
+    groups.hosts += times;
+    const auto zone = groups.zones.try_emplace(std::string(zone_of(host))).first;
+    zone->second += times;
+    if (zone->second == 0) groups.zones.erase(zone);
+}
+
+Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except) {
     if (of != nullptr && !has_groups(*of)) return {};
-    GroupCount count(snapshot, of);
-    snapshot.vms.for_each([&](const Vm& vm) {
-        if (vm.id == except || !has_groups(vm.spec)) return;
-        for (const HostId& host : hosts_of(vm))
-            if (counts_on(vm, host)) count.add(vm.spec.anti_affinity, vm.spec.placement, vm.id.str(), host);
-    });
-    const auto add = [&](const Claim& claim) {
-        if (!is_own(claim, except)) count.add(claim.anti_affinity, claim.placement, key_of(claim), claim.host);
-    };
-    snapshot.claims.for_each(add);
-    for (const auto& claim : held) add(*claim);
+    Groups places;
+    snapshot.hosts.for_each([&](const Host& host) { count_place(places, host, 1); });
+    GroupCount count(snapshot, of, std::move(places));
+    snapshot.vms.for_each([&](const Vm& vm) { count.add_vm(vm, except); });
+    snapshot.claims.for_each([&](const Claim& claim) { count.add_claim(claim, except); });
+    return count.take();
+}
+
+Groups view_groups(const Snapshot& snapshot, const VmSpec& of, const VmId& except, const Residents& members,
+                   Groups places) {
+    if (!has_groups(of)) return {};
+    GroupCount count(snapshot, &of, std::move(places));
+    for (const auto& vm : members.vms) count.add_vm(*vm, except);
+    for (const auto& claim : members.claims) count.add_claim(*claim, except);
     return count.take();
 }
 

@@ -71,9 +71,13 @@ struct Residents {
 /// The same from these rows alone, without a walk over all of them.
 [[nodiscard]] HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except,
                                  const Residents& residents);
-/// The groups of the VM `of`, or all of them where that is nullptr, without what `except` holds; with claims that no
-/// snapshot has yet.
-[[nodiscard]] Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except,
-                                 std::span<const std::shared_ptr<const Claim>> held = {});
+/// The groups of the VM `of`, or all of them where that is nullptr, without what `except` holds.
+[[nodiscard]] Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& except);
+/// The same from rows that hold at least every member, and from places that are counted already, without a walk over
+/// all of them.
+[[nodiscard]] Groups view_groups(const Snapshot& snapshot, const VmSpec& of, const VmId& except,
+                                 const Residents& members, Groups places);
+/// Adds (1) or takes back (-1) one host in what `groups` says of places.
+void count_place(Groups& groups, const Host& host, int times);
 
 }  // namespace ballast::scheduler

@@ -97,8 +97,8 @@ Result<void> gone(const HostId& host) {
 }
 
 /// Explained only where it refuses: the guard runs in the store's transaction.
-Result<void> guard(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view) {
-    const Surroundings around = surroundings(snapshot, request);
+Result<void> guard(const Snapshot& snapshot, const PlacementRequest& request, const HostView& view,
+                   const Surroundings& around) {
     const Candidate candidate{snapshot, request, view, around};
     if (fits(candidate)) return {};
     const HostVerdict verdict = judge_host(candidate);
@@ -152,13 +152,14 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(host);
     if (row == nullptr || row->state == HostState::removed) return gone(host);
-    return guard(snapshot, request, view_host(snapshot, host, request.vm));
+    return guard(snapshot, request, view_host(snapshot, host, request.vm), surroundings(snapshot, request));
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(basis.host);
     if (row == nullptr || row->state == HostState::removed) return gone(basis.host);
-    return guard(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis)));
+    return guard(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis)),
+                 {.groups = groups_now(snapshot, basis, request.spec, request.vm)});
 }
 
 Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request, const JobId& job,

@@ -48,11 +48,13 @@ void Fleet::take(const Residency::Changes& changes) {
         views_.emplace_back();
         hashes_.push_back(hash_of(places[slot].id));
         changed_at_.push_back(0);
+        counted_.emplace_back();
     }
     if (changes.everywhere) ++epoch_;
     for (const Slot slot : changes.slots) {
         const auto& place = places[slot];
         views_[slot] = takes_part(slot) ? view_host(*snapshot(), *place.host, VmId(), place.residents) : HostView{};
+        count_again(slot);
         changed_at_[slot] = journal_begin_ + journal_.size();
         journal_.push_back(slot);
     }
@@ -62,6 +64,14 @@ void Fleet::take(const Residency::Changes& changes) {
         journal_.erase(journal_.begin(), journal_.begin() + static_cast<std::ptrdiff_t>(drop));
         journal_begin_ += drop;
     }
+}
+
+void Fleet::count_again(Slot slot) {
+    const auto& host = residency_.places()[slot].host;
+    if (counted_[slot] == host) return;
+    if (counted_[slot]) count_place(places_, *counted_[slot], -1);
+    if (host) count_place(places_, *host, 1);
+    counted_[slot] = host;
 }
 
 Fleet::Class& Fleet::class_of(const PlacementRequest& request) {
@@ -81,7 +91,7 @@ void Fleet::make_room() {
 void Fleet::rank_slot(Class& kind, Slot slot) {
     Tournament::Key key = Tournament::out;
     if (takes_part(slot)) {
-        const Surroundings nobody;  // a class has no groups
+        static const Surroundings nobody;  // a class has no groups
         const Candidate candidate{*snapshot(), kind.request, views_[slot], nobody};
         if (fits(candidate)) key = rank(score_of(candidate));
     }
@@ -120,7 +130,8 @@ void Fleet::consider_own(Search& search, Slot slot) const {
 
 std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
     Search search{.request = request, .seed = seed};
-    search.around.groups = view_groups(*snapshot(), &request.spec, request.vm, residency_.held());
+    search.around.groups =
+        view_groups(*snapshot(), request.spec, request.vm, residency_.members_of(request.spec), places_);
     const auto own = residency_.places_of(request.vm);
     const auto is_own = [&](Slot slot) { return std::ranges::binary_search(own, slot); };
     const auto look = [&](Slot slot) {
@@ -148,11 +159,16 @@ std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64
     return search.best ? std::optional(residency_.places()[*search.best].id) : std::nullopt;
 }
 
-Basis Fleet::basis_of(const HostId& host) const {
-    Basis basis{.snapshot = snapshot(), .host = host, .residents = {}};
+Basis Fleet::basis_of(const HostId& host, const VmSpec& spec) const {
+    Basis basis{.snapshot = snapshot(),
+                .host = host,
+                .residents = {},
+                .members = residency_.members_of(spec),
+                .places = places_};
     if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;
-    std::erase_if(basis.residents.claims,
-                  [&](const auto& claim) { return snapshot()->claims.find(claim->id) == nullptr; });
+    const auto held = [&](const auto& claim) { return snapshot()->claims.find(claim->id) == nullptr; };
+    std::erase_if(basis.residents.claims, held);
+    std::erase_if(basis.members.claims, held);
     return basis;
 }
 

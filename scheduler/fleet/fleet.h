@@ -38,7 +38,7 @@ class Fleet {
     [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return residency_.snapshot(); }
     /// For the guard of a claim on that host (placement.h, check_claim): what the snapshot alone says, held claims left
     /// out.
-    [[nodiscard]] Basis basis_of(const HostId& host) const;
+    [[nodiscard]] Basis basis_of(const HostId& host, const VmSpec& spec) const;
 
   private:
     using Slot = Residency::Slot;
@@ -52,6 +52,7 @@ class Fleet {
     struct Search;
 
     void take(const Residency::Changes& changes);
+    void count_again(Slot slot);
     Class& class_of(const PlacementRequest& request);
     void make_room();
     void rank_changed(Class& kind);
@@ -61,11 +62,13 @@ class Fleet {
     [[nodiscard]] bool takes_part(Slot slot) const;
 
     Residency residency_;
-    std::vector<HostView> views_;            // by slot
-    std::vector<std::uint64_t> hashes_;      // by slot, of the host's id
-    std::vector<std::uint64_t> changed_at_;  // by slot: the last of its entries in the journal
-    std::vector<Slot> journal_;              // slots in the order in which they changed
-    std::uint64_t journal_begin_ = 1;        // number of its first entry
+    std::vector<HostView> views_;                       // by slot
+    std::vector<std::shared_ptr<const Host>> counted_;  // by slot: as it is counted in places_
+    Groups places_;                                     // hosts and zones that accept work
+    std::vector<std::uint64_t> hashes_;                 // by slot, of the host's id
+    std::vector<std::uint64_t> changed_at_;             // by slot: the last of its entries in the journal
+    std::vector<Slot> journal_;                         // slots in the order in which they changed
+    std::uint64_t journal_begin_ = 1;                   // number of its first entry
     std::uint64_t epoch_ = 1;
     std::uint64_t asked_ = 0;
     std::unordered_multimap<std::size_t, Class> classes_;

@@ -31,16 +31,21 @@ std::optional<Residency::Slot> Residency::find(const HostId& host) const {
     return at != slots_.end() ? std::optional(at->second) : std::nullopt;
 }
 
-std::vector<std::shared_ptr<const Claim>> Residency::held() const {
-    std::vector<std::shared_ptr<const Claim>> claims;
-    for (const auto& [id, claim] : held_) claims.push_back(claim);
-    return claims;
+Residents Residency::members_of(const VmSpec& spec) const {
+    Residents members;
+    for_each_group(spec, [&](const std::string& group) {
+        const auto at = groups_.find(group);
+        if (at == groups_.end()) return;
+        std::ranges::copy(at->second.vms, std::back_inserter(members.vms));
+        std::ranges::copy(at->second.claims, std::back_inserter(members.claims));
+    });
+    return members;
 }
 
 std::vector<Residency::Slot> Residency::places_of(const VmId& vm) const {
     std::vector<Slot> slots;
     if (vm.empty()) return slots;
-    if (const auto at = vm_slots_.find(vm); at != vm_slots_.end()) slots = at->second;
+    if (const auto at = vms_.find(vm); at != vms_.end()) slots = at->second.slots;
     if (const auto at = vm_claims_.find(vm); at != vm_claims_.end())
         for (const ClaimId& claim : at->second) std::ranges::copy(claims_.at(claim).slots, std::back_inserter(slots));
     std::ranges::sort(slots);
@@ -124,23 +129,36 @@ void Residency::settle_host(const HostId& id, Changes& changes) {
     mark(slot, changes);
 }
 
-void Residency::settle_vm(const VmId& id, Changes& changes) {
-    const auto known = vm_slots_.find(id);
-    if (known != vm_slots_.end()) {
-        for (const Slot slot : known->second) {
-            drop(places_[slot].residents.vms, id);
-            mark(slot, changes);
-        }
-        vm_slots_.erase(known);
-    }
-    const auto row = snapshot_->vms.find_ptr(id);
-    if (!row) return;
-    for (const HostId& host : hosts_of(*row)) {
-        const Slot slot = slot_of(host);
-        places_[slot].residents.vms.push_back(row);
-        vm_slots_[id].push_back(slot);
+void Residency::forget_vm(const VmId& id, Changes& changes) {
+    const auto known = vms_.find(id);
+    if (known == vms_.end()) return;
+    for (const Slot slot : known->second.slots) {
+        drop(places_[slot].residents.vms, id);
         mark(slot, changes);
     }
+    for_each_group(known->second.row->spec, [&](const std::string& group) {
+        const auto at = groups_.find(group);
+        drop(at->second.vms, id);
+        if (at->second.vms.empty() && at->second.claims.empty()) groups_.erase(at);
+    });
+    vms_.erase(known);
+}
+
+void Residency::settle_vm(const VmId& id, Changes& changes) {
+    forget_vm(id, changes);
+    const auto row = snapshot_->vms.find_ptr(id);
+    if (!row) return;
+    const auto hosts = hosts_of(*row);
+    if (hosts.empty()) return;
+    auto& settled = vms_[id];
+    settled.row = row;
+    for (const HostId& host : hosts) {
+        const Slot slot = slot_of(host);
+        places_[slot].residents.vms.push_back(row);
+        settled.slots.push_back(slot);
+        mark(slot, changes);
+    }
+    for_each_group(row->spec, [&](const std::string& group) { groups_[group].vms.push_back(row); });
 }
 
 std::shared_ptr<const Claim> Residency::claim_now(const ClaimId& id) const {
@@ -149,49 +167,84 @@ std::shared_ptr<const Claim> Residency::claim_now(const ClaimId& id) const {
     return at != held_.end() ? at->second : nullptr;
 }
 
-void Residency::settle_claim(const ClaimId& id, Changes& changes) {
-    if (const auto known = claims_.find(id); known != claims_.end()) {
-        for (const Slot slot : known->second.slots) {
-            drop(places_[slot].residents.claims, id);
-            mark(slot, changes);
-        }
-        if (const auto of_vm = vm_claims_.find(known->second.vm); of_vm != vm_claims_.end()) {
-            std::erase(of_vm->second, id);
-            if (of_vm->second.empty()) vm_claims_.erase(of_vm);
-        }
-        claims_.erase(known);
+void Residency::forget_claim(const ClaimId& id, Changes& changes) {
+    const auto known = claims_.find(id);
+    if (known == claims_.end()) return;
+    for (const Slot slot : known->second.slots) {
+        drop(places_[slot].residents.claims, id);
+        mark(slot, changes);
     }
+    const Claim& row = *known->second.row;
+    if (const auto of_vm = vm_claims_.find(row.vm); of_vm != vm_claims_.end()) {
+        std::erase(of_vm->second, id);
+        if (of_vm->second.empty()) vm_claims_.erase(of_vm);
+    }
+    for_each_group(row.anti_affinity, row.placement, [&](const std::string& group) {
+        const auto at = groups_.find(group);
+        drop(at->second.claims, id);
+        if (at->second.vms.empty() && at->second.claims.empty()) groups_.erase(at);
+    });
+    claims_.erase(known);
+}
+
+void Residency::settle_claim(const ClaimId& id, Changes& changes) {
+    forget_claim(id, changes);
     const auto row = claim_now(id);
     if (!row) return;
-    Claimed claimed{.vm = row->vm, .slots = {}};
+    auto& settled = claims_[id];
+    settled.row = row;
     for (const HostId& host : hosts_of(*snapshot_, *row)) {
         const Slot slot = slot_of(host);
         places_[slot].residents.claims.push_back(row);
-        claimed.slots.push_back(slot);
+        settled.slots.push_back(slot);
         mark(slot, changes);
     }
     if (!row->vm.empty()) vm_claims_[row->vm].push_back(id);
-    claims_[id] = std::move(claimed);
+    for_each_group(row->anti_affinity, row->placement,
+                   [&](const std::string& group) { groups_[group].claims.push_back(row); });
 }
 
+namespace {
+
+/// Brings rows up to date by what has changed since the basis; `wanted` says which of the changed ones belong to them.
+template <class WantedVm, class WantedClaim>
+Residents follow_rows(Residents rows, const Snapshot& before, const Snapshot& now, WantedVm wanted_vm,
+                      WantedClaim wanted_claim) {
+    each_changed_id(before.vms, now.vms, [&](const VmId& id) {
+        drop(rows.vms, id);
+        if (auto row = now.vms.find_ptr(id); row && wanted_vm(*row)) rows.vms.push_back(std::move(row));
+    });
+    const auto settle_claim = [&](const ClaimId& id) {
+        drop(rows.claims, id);
+        if (auto row = now.claims.find_ptr(id); row && wanted_claim(*row)) rows.claims.push_back(std::move(row));
+    };
+    each_changed_id(before.claims, now.claims, settle_claim);
+    each_changed_id(before.migrations, now.migrations, [&](const JobId& id) { settle_claim(ClaimId(id.str())); });
+    return rows;
+}
+
+}  // namespace
+
 Residents residents_now(const Snapshot& now, const Basis& basis) {
-    Residents residents = basis.residents;
     const auto here = [&](const std::vector<HostId>& hosts) {
         return std::ranges::find(hosts, basis.host) != hosts.end();
     };
-    each_changed_id(basis.snapshot->vms, now.vms, [&](const VmId& id) {
-        drop(residents.vms, id);
-        if (auto row = now.vms.find_ptr(id); row && here(hosts_of(*row))) residents.vms.push_back(std::move(row));
+    return follow_rows(
+        basis.residents, *basis.snapshot, now, [&](const Vm& vm) { return here(hosts_of(vm)); },
+        [&](const Claim& claim) { return here(hosts_of(now, claim)); });
+}
+
+Groups groups_now(const Snapshot& now, const Basis& basis, const VmSpec& of, const VmId& except) {
+    if (!has_groups(of)) return {};
+    Groups places = basis.places;
+    now.hosts.for_each_change(basis.snapshot->hosts, [&](const auto& before, const auto& after) {
+        if (before) count_place(places, *before, -1);
+        if (after) count_place(places, *after, 1);
     });
-    const auto settle_claim = [&](const ClaimId& id) {
-        drop(residents.claims, id);
-        if (auto row = now.claims.find_ptr(id); row && here(hosts_of(now, *row)))
-            residents.claims.push_back(std::move(row));
-    };
-    each_changed_id(basis.snapshot->claims, now.claims, settle_claim);
-    each_changed_id(basis.snapshot->migrations, now.migrations,
-                    [&](const JobId& id) { settle_claim(ClaimId(id.str())); });
-    return residents;
+    const Residents members = follow_rows(
+        basis.members, *basis.snapshot, now, [](const Vm& vm) { return has_groups(vm.spec); },
+        [](const Claim&) { return true; });
+    return view_groups(now, of, except, members, std::move(places));
 }
 
 }  // namespace ballast::scheduler

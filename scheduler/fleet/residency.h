@@ -42,8 +42,8 @@ class Residency {
     [[nodiscard]] const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
     [[nodiscard]] std::span<const Place> places() const { return places_; }
     [[nodiscard]] std::optional<Slot> find(const HostId& host) const;
-    /// Claims that are held.
-    [[nodiscard]] std::vector<std::shared_ptr<const Claim>> held() const;
+    /// The VMs and claims, wherever they may count, that are members of a group of this VM.
+    [[nodiscard]] Residents members_of(const VmSpec& spec) const;
     /// Where the VM may count itself, or a claim of it.
     [[nodiscard]] std::vector<Slot> places_of(const VmId& vm) const;
 
@@ -53,6 +53,8 @@ class Residency {
     void settle_host(const HostId& id, Changes& changes);
     void settle_vm(const VmId& id, Changes& changes);
     void settle_claim(const ClaimId& id, Changes& changes);
+    void forget_vm(const VmId& id, Changes& changes);
+    void forget_claim(const ClaimId& id, Changes& changes);
     void follow_storage(const Snapshot& before, Changes& changes);
     [[nodiscard]] std::shared_ptr<const Claim> claim_now(const ClaimId& id) const;
 
@@ -61,13 +63,15 @@ class Residency {
     std::vector<std::uint64_t> marked_;  // by slot: the number of the change that marked it last
     std::uint64_t change_ = 0;
     std::unordered_map<HostId, Slot> slots_;
-    std::unordered_map<VmId, std::vector<Slot>> vm_slots_;
-    struct Claimed {
-        VmId vm;
+    template <class Row>
+    struct Settled {
+        std::shared_ptr<const Row> row;
         std::vector<Slot> slots;
     };
-    std::unordered_map<ClaimId, Claimed> claims_;
+    std::unordered_map<VmId, Settled<Vm>> vms_;  // those that may count somewhere
+    std::unordered_map<ClaimId, Settled<Claim>> claims_;
     std::unordered_map<VmId, std::vector<ClaimId>> vm_claims_;
+    std::unordered_map<std::string, Residents> groups_;
     std::unordered_map<ClaimId, std::shared_ptr<const Claim>> held_;
 };
 
@@ -77,9 +81,13 @@ struct Basis {
     std::shared_ptr<const Snapshot> snapshot;
     HostId host;
     Residents residents;
+    Residents members;  ///< of the VM's groups, on any host
+    Groups places;      ///< hosts and zones that accept work; no group
 };
 
 /// The rows that may count there now.
 [[nodiscard]] Residents residents_now(const Snapshot& now, const Basis& basis);
+/// The groups of the VM now, without what `except` holds.
+[[nodiscard]] Groups groups_now(const Snapshot& now, const Basis& basis, const VmSpec& of, const VmId& except);
 
 }  // namespace ballast::scheduler

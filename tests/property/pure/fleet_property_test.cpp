@@ -214,10 +214,10 @@ RC_GTEST_PROP(FleetProperty, TheGuardOnWhatChangedRefusesWhatTheGuardOnEverythin
     Fleet fleet(published(snapshot));
     fleet.hold(any_claim(9));
     const HostId host(host_number(any(0, most_hosts)));
-    const Basis basis = fleet.basis_of(host);
+    const PlacementRequest request = any_request(snapshot);
+    const Basis basis = fleet.basis_of(host, request.spec);
     const int changes = any(0, 12);
     for (int i = 0; i < changes; ++i) change(snapshot);
-    const PlacementRequest request = any_request(snapshot);
     const auto quick = check_claim(snapshot, basis, request);
     const auto whole = check_claim(snapshot, host, request);
     RC_ASSERT(quick.has_value() == whole.has_value());
