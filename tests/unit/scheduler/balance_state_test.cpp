@@ -235,5 +235,19 @@ TEST(Place, TakesTheHostThatLeavesTheClusterMostEvenAndCountsTheOthersReasons) {
     EXPECT_NEAR(found.score_after, full_score(problem, homes(problem)), 1e-9);
 }
 
+TEST(Place, WithNPlusOnePassesOverAHostThatNobodyCouldTakeOver) {
+    auto problem = uneven(3, 0, 1, false);
+    problem.hosts[0].memory = 9'000;  // the emptiest, so the best
+    problem.hosts[1].memory = 3'000;
+    problem.hosts[2].memory = 3'000;
+    const VmRow large{4'000, 1, 0, true, {4'000, 1, 1, 1}};
+    const VmRow small{2'000, 1, 0, true, {2'000, 1, 1, 1}};
+    EXPECT_EQ(place_vm(problem, large).host, 0);
+    const auto refused = place_vm(problem, large, true);
+    EXPECT_FALSE(refused.host) << "only the first has 4,000, and it can't take over itself";
+    EXPECT_EQ(refused.exposed, 1);
+    EXPECT_TRUE(place_vm(problem, small, true).host.has_value());
+}
+
 }  // namespace
 }  // namespace ballast::scheduler::balance
