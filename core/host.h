@@ -126,6 +126,8 @@ BOOST_DESCRIBE_STRUCT(Host, (),
 [[nodiscard]] std::string_view rack_of(const Host& host);
 /// The libvirt URI by which the other hosts reach it: the one that was set for that, or else its own.
 [[nodiscard]] const std::string& peer_uri_of(const Host& host);
+/// The accelerator that VMs get on this host: the operator's choice, else KVM where the host offers it.
+[[nodiscard]] Accelerator accelerator_of(const Host& host);
 /// Whether Ballast may begin something new there.
 [[nodiscard]] bool accepts_work(const Host& host);
 

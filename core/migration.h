@@ -144,6 +144,7 @@ struct Migration {
     MigrationKnobs knobs;
     MigrationPhase phase = MigrationPhase::claimed;
     std::string phase_reason;
+    bool paused = false;      ///< the guest was paused when it began, and stays so wherever it ends
     std::uint64_t epoch = 0;  ///< the epoch that the target owns with
     std::vector<MigrationRound> rounds;
     std::vector<MigrationIntervention> interventions;
@@ -164,8 +165,8 @@ struct Migration {
     friend bool operator==(const Migration&, const Migration&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Migration, (),
-                      (id, vm, from, to, mode, requested, reason, terms, knobs, phase, phase_reason, epoch, rounds,
-                       interventions, setup, total, downtime, pull, sent, post_copy_requests, throttle, compression,
-                       memory, forecast, started, called, finished, revision))
+                      (id, vm, from, to, mode, requested, reason, terms, knobs, phase, phase_reason, paused, epoch,
+                       rounds, interventions, setup, total, downtime, pull, sent, post_copy_requests, throttle,
+                       compression, memory, forecast, started, called, finished, revision))
 
 }  // namespace ballast

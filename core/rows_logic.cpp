@@ -41,6 +41,12 @@ const std::string& peer_uri_of(const Host& host) {
     return host.settings.peer_uri.empty() ? host.uri : host.settings.peer_uri;
 }
 
+Accelerator accelerator_of(const Host& host) {
+    if (host.settings.accelerator != Accelerator::auto_) return host.settings.accelerator;
+    const bool kvm = std::ranges::find(host.facts.accelerators, "kvm") != host.facts.accelerators.end();
+    return kvm ? Accelerator::kvm : Accelerator::tcg;
+}
+
 bool accepts_work(const Host& host) {
     return host.managed && !host.maintenance && !host.confirmed_dead && host.state == HostState::up;
 }
@@ -110,6 +116,14 @@ Result<void> check_nic(const NicSpec& nic, std::size_t index) {
         return fail(Code::invalid_argument, "{}: give either `network` or `bridge`", path);
     BALLAST_CHECK(plain_text(path, nic.network + nic.bridge + nic.mac));
     return one_of(path + ".model", nic.model, {"virtio", "e1000e", "rtl8139"});
+}
+
+Result<void> check_feature(std::string_view name) {
+    const bool fine = std::ranges::all_of(name, [](unsigned char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    });
+    if (fine && !name.empty()) return {};
+    return fail(Code::invalid_argument, "cpu_features: '{}' is no CPU feature; use libvirt's names, such as aes", name);
 }
 
 Result<void> check_rate(std::string_view path, std::string_view field, const std::optional<BytesPerSecond>& rate) {
@@ -183,6 +197,7 @@ Result<void> check(const VmSpec& spec) {
     for (const std::string_view text :
          {spec.boot.kernel, spec.boot.initrd, spec.boot.cmdline, spec.machine, spec.cpu_model, spec.serial.log_path})
         BALLAST_CHECK(plain_text("spec", text));
+    for (const std::string& feature : spec.cpu_features) BALLAST_CHECK(check_feature(feature));
     BALLAST_CHECK(check_placement(spec));
     return check(spec.migration, "migration");
 }

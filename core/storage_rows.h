@@ -93,11 +93,12 @@ struct HostPair {
     HostId from;
     HostId to;
     std::vector<PairCheck> checks;
-    std::vector<std::string> shared_pools;  ///< pool names proven shared by a nonce
+    std::vector<std::string> shared_pools;      ///< pool names proven shared by a nonce
+    std::vector<std::string> missing_features;  ///< CPU features that guests may have on `from` and not on `to`
     Timestamp checked;
     std::uint64_t revision = 0;
     friend bool operator==(const HostPair&, const HostPair&) = default;
 };
-BOOST_DESCRIBE_STRUCT(HostPair, (), (id, from, to, checks, shared_pools, checked, revision))
+BOOST_DESCRIBE_STRUCT(HostPair, (), (id, from, to, checks, shared_pools, missing_features, checked, revision))
 
 }  // namespace ballast

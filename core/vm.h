@@ -116,10 +116,11 @@ BOOST_DESCRIBE_STRUCT(BalloonSpec, (), (enabled, stats_period_s, free_page_repor
 
 struct VmSpec {
     int vcpus = 1;
-    Bytes memory = mebibytes(512);  ///< maximum
-    Bytes memory_minimum;           ///< 0: the same as the maximum
-    std::string machine;            ///< empty: the newest type that every managed host has
-    std::string cpu_model;          ///< empty: a baseline model of the accelerator
+    Bytes memory = mebibytes(512);          ///< maximum
+    Bytes memory_minimum;                   ///< 0: the same as the maximum
+    std::string machine;                    ///< empty: the newest type that every managed host has
+    std::string cpu_model;                  ///< empty: a baseline model of the accelerator
+    std::vector<std::string> cpu_features;  ///< that the guest has beyond its model's, by libvirt's names
     std::vector<DiskSpec> disks;
     std::vector<NicSpec> nics;
     BootSpec boot;
@@ -136,8 +137,9 @@ struct VmSpec {
     friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };
 BOOST_DESCRIBE_STRUCT(VmSpec, (),
-                      (vcpus, memory, memory_minimum, machine, cpu_model, disks, nics, boot, serial, balloon, labels,
-                       host_labels, anti_affinity, placement, autostart, moves, memory_policy, migration))
+                      (vcpus, memory, memory_minimum, machine, cpu_model, cpu_features, disks, nics, boot, serial,
+                       balloon, labels, host_labels, anti_affinity, placement, autostart, moves, memory_policy,
+                       migration))
 
 /// One definition of the VM's UUID on one host, as last seen.
 struct Definition {

@@ -1,14 +1,15 @@
 #include "migration/preflight.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include <boost/describe/enum_to_string.hpp>
 
+#include "migration/preflight_disks.h"
+
 namespace ballast::migration {
 namespace {
-
-constexpr std::string_view disk_prefix = "disk:";
 
 /// One move under judgement; each member adds its checks.
 class Preflight {
@@ -21,13 +22,12 @@ class Preflight {
         check_hosts();
         if (from_.id == to_.id) return std::move(checks_);
         check_knobs();
+        check_tls();
         check_vm();
         check_pair();
         check_machine();
         check_networks();
-        for (std::size_t i = 0; i < vm_.spec.disks.size(); ++i) check_disk(vm_.spec.disks[i], i);
-        check_boot_file("kernel", vm_.spec.boot.kernel);
-        check_boot_file("initrd", vm_.spec.boot.initrd);
+        std::ranges::move(judge_disks(vm_, from_, to_, pair_, snapshot_, terms_), std::back_inserter(checks_));
         check_post_copy();
         return std::move(checks_);
     }
@@ -94,6 +94,10 @@ class Preflight {
         if (has("snapshot")) return virsh("snapshot-delete", " --metadata SNAPSHOT, for each");
         if (has("local media")) return virsh("change-media", " DEVICE --eject --live --config");
         if (has("passthrough")) return virsh("detach-device", " DEVICE.xml --live --config");
+        if (has("shared folder") || has("shared memory"))
+            return virsh("detach-device", " DEVICE.xml --config, then stop and start it");
+        if (bond.starts_with("NIC "))
+            return virsh("update-device", " NIC.xml --live --config, with a network or a bridge that both hosts have");
         return "remove or resolve it first";
     }
 
@@ -110,6 +114,20 @@ class Preflight {
         refuse("knobs", message.substr(0, cut), cut == std::string::npos ? "leave them out" : message.substr(cut + 2));
     }
 
+    /// No call tells whether a host's QEMU has certificates; a move that went this way with them does.
+    void check_tls() {
+        if (!terms_.knobs.tls) return;
+        const auto proves_it = [this](const Migration& row) {
+            return row.knobs.tls && row.from == from_.id && row.to == to_.id && row.phase == MigrationPhase::succeeded;
+        };
+        if (snapshot_.migrations.find_if(proves_it) != nullptr) return pass("tls", "a move with TLS has gone this way");
+        add("tls", CheckVerdict::unknown,
+            fmt::format("no move with TLS has gone from {} to {} yet; without certificates for QEMU on both, libvirt "
+                        "refuses it before its first byte",
+                        from_.name, to_.name),
+            "give both hosts certificates (migrate_tls_x509_cert_dir in qemu.conf, or /etc/pki/qemu)");
+    }
+
     void check_state() {
         const std::string state = boost::describe::enum_to_string(vm_.state, "unknown");
         if (vm_.host != from_.id)
@@ -119,9 +137,8 @@ class Preflight {
             case VmState::running:
             case VmState::migrating:  // by the job that asks
                 return pass("vm_state", fmt::format("{} is {}", vm_.name, state));
-            case VmState::paused:  // ownership tells a copy that is whole by its running
-                return refuse("vm_state", fmt::format("{} is paused: only what runs is moved live", vm_.name),
-                              fmt::format("on {}: virsh resume {}", from_.name, vm_.name));
+            case VmState::paused:
+                return check_paused();
             case VmState::unknown:
                 return refuse("vm_state", fmt::format("{} is unknown: its host can't be asked", vm_.name),
                               fmt::format("wait for {}, or `ballast host confirm-dead {}`", from_.name, from_.name));
@@ -140,6 +157,15 @@ class Preflight {
         }
     }
 
+    /// A guest that stands still writes nothing: a pull would bring it nothing but its risk, and a target that runs is
+    /// how ownership knows a post-copy by.
+    void check_paused() {
+        if (terms_.mode == MigrationMode::post_copy || terms_.mode == MigrationMode::hybrid)
+            return refuse("vm_state", fmt::format("{} is paused, and post-copy is for guests that run", vm_.name),
+                          fmt::format("use pre_copy or auto, or on {}: virsh resume {}", from_.name, vm_.name));
+        pass("vm_state", fmt::format("{} is paused, and stays so", vm_.name));
+    }
+
     void check_is_off(const std::string& state) {
         const bool is_off =
             vm_.state == VmState::stopped || vm_.state == VmState::crashed || vm_.state == VmState::migrating;
@@ -148,17 +174,13 @@ class Preflight {
                fmt::format("move it live, or ballast vm stop {}", vm_.name));
     }
 
-    [[nodiscard]] bool evidence_is_fresh() const {
-        return pair_ != nullptr && terms_.now - pair_->checked <= terms_.evidence_age;
-    }
-
     void check_pair() {
         const std::string way_out = fmt::format("ballast host check-pair {} {}", from_.name, to_.name);
         if (pair_ == nullptr)
             return refuse("pair_checked", fmt::format("the pair {} to {} was never checked", from_.name, to_.name),
                           way_out);
         const auto age = std::chrono::duration_cast<Milliseconds>(terms_.now - pair_->checked);
-        if (!evidence_is_fresh())
+        if (!is_fresh(pair_, terms_))
             return refuse("pair_checked",
                           fmt::format("the pair {} to {} was checked {} ago, the limit is {}", from_.name, to_.name,
                                       to_string(age), to_string(terms_.evidence_age)),
@@ -186,10 +208,32 @@ class Preflight {
                                to_.name, version(to_.facts.qemu_version)),
                    fmt::format("upgrade QEMU on {}: moves go from old to new only", to_.name));
         check_offered("machine_type", vm_.spec.machine, to_.facts.machine_types, "upgrade QEMU there");
-        if (shows_own_cpu())
-            check_own_cpu();
-        else
-            check_offered("cpu_model", vm_.spec.cpu_model, to_.facts.cpu_models, "give the VM a model both hosts have");
+        if (shows_own_cpu()) return check_own_cpu();
+        check_offered("cpu_model", vm_.spec.cpu_model, to_.facts.cpu_models, "give the VM a model both hosts have");
+        check_extra_features();
+    }
+
+    /// Features that the guest has beyond its model's, one by one. Where it runs it has them all, so what the target
+    /// lacks of the source's is what it lacks of the guest's.
+    void check_extra_features() {
+        const auto& extra = vm_.spec.cpu_features;
+        if (extra.empty()) return;
+        const PairCheck* compared = find_check("cpu_features");
+        if (compared == nullptr || compared->verdict == CheckVerdict::unknown)
+            return add("cpu_features", CheckVerdict::unknown,
+                       fmt::format("{} has {} beyond its CPU model, and nobody compared the hosts' features", vm_.name,
+                                   fmt::join(extra, ", ")),
+                       fmt::format("libvirt on {} refuses what it can't give", to_.name));
+        std::vector<std::string> missing;
+        std::ranges::copy_if(extra, std::back_inserter(missing), [this](const std::string& one) {
+            return std::ranges::find(pair_->missing_features, one) != pair_->missing_features.end();
+        });
+        if (missing.empty())
+            return pass("cpu_features", fmt::format("{} has {} too", to_.name, fmt::join(extra, ", ")));
+        refuse("cpu_features",
+               fmt::format("{} has {} beyond its CPU model, which the CPU of {} lacks", vm_.name,
+                           fmt::join(missing, ", "), to_.name),
+               "take them out of its definition, and restart it");
     }
 
     [[nodiscard]] static std::string version(std::uint64_t number) {
@@ -205,15 +249,11 @@ class Preflight {
         pass(name, fmt::format("{} offers {}", to_.name, wanted));
     }
 
-    [[nodiscard]] static bool runs_kvm(const Host& host) {
-        if (host.settings.accelerator != Accelerator::auto_) return host.settings.accelerator == Accelerator::kvm;
-        return std::ranges::find(host.facts.accelerators, "kvm") != host.facts.accelerators.end();
-    }
-
     /// Whether the guest has the CPU of its host; under KVM it does where its spec names none.
     [[nodiscard]] bool shows_own_cpu() const {
         const std::string& model = vm_.spec.cpu_model;
-        return model.starts_with("host-") || model == "maximum" || (model.empty() && runs_kvm(from_));
+        return model.starts_with("host-") || model == "maximum" ||
+               (model.empty() && accelerator_of(from_) == Accelerator::kvm);
     }
 
     /// What the pair's check found feature by feature; without it only a CPU of the same model will do.
@@ -244,6 +284,7 @@ class Preflight {
 
     void check_networks() {
         for (const NicSpec& nic : vm_.spec.nics) {
+            if (nic.network.empty() && nic.bridge.empty()) continue;  // it is a bond, and named as one
             const bool known = std::ranges::any_of(to_.facts.networks, [&](const HostNetwork& network) {
                 return network.active && network.name == nic.network;
             });
@@ -255,138 +296,6 @@ class Preflight {
                 refuse("network:" + what, fmt::format("{} has no active {}", to_.name, what),
                        fmt::format("start {} on {}", what, to_.name));
         }
-    }
-
-    /// The pool of a file on the source, by its name in the spec or by its folder.
-    [[nodiscard]] const Pool* pool_of(const std::string& pool, const std::string& path) const {
-        const Pool* named = pool.empty() ? nullptr : find_pool(snapshot_, from_.id, pool);
-        return named != nullptr ? named : find_pool_holding(snapshot_, from_.id, path);
-    }
-
-    /// Why the target may not be taken to see the same pool; empty: it is proven.
-    [[nodiscard]] std::string unproven(const Pool& pool) const {
-        const Pool* there = find_pool(snapshot_, to_.id, pool.name);
-        if (there == nullptr) return fmt::format("{} has no pool {}", to_.name, pool.name);
-        if (!there->active) return fmt::format("pool {} is not active on {}", pool.name, to_.name);
-        const bool proven =
-            evidence_is_fresh() && std::ranges::find(pair_->shared_pools, pool.name) != pair_->shared_pools.end();
-        if (proven) return {};
-        return fmt::format("pool {} of {} and {} looks shared, but nothing fresh proves it", pool.name, from_.name,
-                           to_.name);
-    }
-
-    void check_disk(const DiskSpec& disk, std::size_t index) {
-        const std::string label = disk.target.empty() ? fmt::format("{}", index) : disk.target;
-        const std::string name = fmt::format("{}{}", disk_prefix, label);
-        const Pool* pool = pool_of(disk.pool, disk.path);
-        if (pool == nullptr)
-            return refuse(name,
-                          fmt::format("{} lies in no pool of {}", disk.path.empty() ? label : disk.path, from_.name),
-                          disk.read_only ? "eject it, or put it into a shared pool"
-                                         : "define a pool for its folder on both hosts, then check the pair");
-        if (const std::string why = unproven(*pool); !why.empty()) {
-            if (copies_disks() && !disk.read_only) return check_copy(disk, name, label, *pool);
-            return refuse(name, fmt::format("disk {}: {}", label, why),
-                          fmt::format("share the pool, then `ballast host check-pair {} {}`, or copy the disks along "
-                                      "(copy_disks)",
-                                      from_.name, to_.name));
-        }
-        if (copies_disks() && !disk.read_only)
-            return refuse(name,
-                          fmt::format("disk {} lies in pool {}, which both hosts share: libvirt copies every disk that "
-                                      "is written to, and would write this one over itself",
-                                      label, pool->name),
-                          other_disk_is_local(disk) ? "move its disks into shared pools, or all of them out of them"
-                                                    : "leave copy_disks out");
-        if (!disk.read_only && disk.cache == "writeback")
-            return refuse(name, fmt::format("disk {} is cached by {} (cache=writeback)", label, from_.name),
-                          "set its cache to none");
-        pass(name, fmt::format("pool {} is proven shared", pool->name));
-    }
-
-    [[nodiscard]] bool copies_disks() const { return terms_.knobs.copy_disks != DiskCopy::none; }
-
-    /// Whether another disk that is written to lies where the target does not see it.
-    [[nodiscard]] bool other_disk_is_local(const DiskSpec& disk) const {
-        return std::ranges::any_of(vm_.spec.disks, [&](const DiskSpec& other) {
-            if (other.read_only || other == disk) return false;
-            const Pool* pool = pool_of(other.pool, other.path);
-            return pool == nullptr || !unproven(*pool).empty();
-        });
-    }
-
-    /// A disk that goes along needs a place under the same path, and room; a volume that is known there must be as
-    /// large (QEMU copies into it, SAFETY.md 9, 10).
-    void check_copy(const DiskSpec& disk, const std::string& name, const std::string& label, const Pool& pool) {
-        const Pool* there = find_pool(snapshot_, to_.id, pool.name);
-        const std::string way_out =
-            fmt::format("define and start pool {} with path {} on {}", pool.name, pool.path, to_.name);
-        if (there == nullptr || !there->active)
-            return refuse(
-                name, fmt::format("disk {} is to be copied, but {} has no active pool {}", label, to_.name, pool.name),
-                way_out);
-        if (there->path != pool.path)
-            return refuse(name,
-                          fmt::format("disk {} is to be copied, but pool {} is {} on {} and {} on {}", label, pool.name,
-                                      pool.path, from_.name, there->path, to_.name),
-                          way_out);
-        if (const std::string user = user_there(disk); !user.empty())
-            return refuse(name,
-                          fmt::format("disk {} is to be copied over {} of {}, which is VM {}'s", label, disk.path,
-                                      to_.name, user),
-                          "move it to another host");
-        const Volume* volume = volume_there(disk);
-        const Bytes needed = disk.size;
-        if (volume != nullptr && needed.count() > 0 && volume->capacity != needed)
-            return refuse(name,
-                          fmt::format("disk {} has {}, the volume {} on {} has {}", label, needed, volume->name,
-                                      to_.name, volume->capacity),
-                          fmt::format("remove that volume, or make it as large as the disk"));
-        if (volume == nullptr && terms_.knobs.copy_disks == DiskCopy::incremental)
-            return add(name, CheckVerdict::unknown,
-                       fmt::format("disk {} is copied on top of a file that Ballast does not know of", label),
-                       fmt::format("see that {} has {} with the same backing image, or use copy_disks full", to_.name,
-                                   disk.path));
-        if (volume == nullptr && there->capacity.count() > 0 && there->available < needed)
-            return refuse(name,
-                          fmt::format("disk {} needs {}, pool {} of {} has {} left", label, needed, pool.name, to_.name,
-                                      there->available),
-                          fmt::format("make room in pool {} of {}", pool.name, to_.name));
-        pass(name, fmt::format("copied along into pool {} of {}", pool.name, to_.name));
-    }
-
-    /// Another VM that has a disk of the same path on the target, by name.
-    [[nodiscard]] std::string user_there(const DiskSpec& disk) const {
-        const auto is_there = [&](const Vm& vm) {
-            const bool defined = std::ranges::find(vm.definitions, to_.id, &Definition::host) != vm.definitions.end();
-            return vm.id != vm_.id && (vm.host == to_.id || defined) &&
-                   std::ranges::find(vm.spec.disks, disk.path, &DiskSpec::path) != vm.spec.disks.end();
-        };
-        const Vm* user = disk.path.empty() ? nullptr : snapshot_.vms.find_if(is_there);
-        return user != nullptr ? user->name : "";
-    }
-
-    /// A volume of the disk's path that Ballast knows on the target.
-    [[nodiscard]] const Volume* volume_there(const DiskSpec& disk) const {
-        const Volume* found = nullptr;
-        snapshot_.volumes.for_each([&](const Volume& volume) {
-            if (volume.host == to_.id && !disk.path.empty() && volume.path == disk.path) found = &volume;
-        });
-        return found;
-    }
-
-    /// QEMU reads kernel and initrd on the target too, but the guest has its own copy in memory: a file outside any
-    /// pool is the operator's to provide.
-    void check_boot_file(const std::string& what, const std::string& path) {
-        if (path.empty()) return;
-        const Pool* pool = pool_of({}, path);
-        if (pool == nullptr)
-            return add(what, CheckVerdict::unknown, fmt::format("{} lies in no pool", path),
-                       fmt::format("see that {} has it", to_.name));
-        if (const std::string why = unproven(*pool); !why.empty())
-            return refuse(what, fmt::format("{}: {}", what, why),
-                          fmt::format("share the pool, then `ballast host check-pair {} {}`", from_.name, to_.name));
-        pass(what, fmt::format("pool {} is proven shared", pool->name));
     }
 
     void check_post_copy() {

@@ -148,12 +148,6 @@ std::vector<HostId> hosts_of(const Snapshot& snapshot, const Claim& claim) {
     return hosts;
 }
 
-Accelerator accelerator_of(const Host& host) {
-    if (host.settings.accelerator != Accelerator::auto_) return host.settings.accelerator;
-    const bool kvm = std::ranges::find(host.facts.accelerators, "kvm") != host.facts.accelerators.end();
-    return kvm ? Accelerator::kvm : Accelerator::tcg;
-}
-
 Bytes qemu_overhead(const VmSpec& spec, Accelerator accelerator) {
     constexpr Bytes tcg_base = mebibytes(110);
     constexpr Bytes kvm_base = mebibytes(64);

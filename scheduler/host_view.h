@@ -53,9 +53,6 @@ struct Residents {
 /// The claim's own host, and the one that must keep room for the cache of its migration.
 [[nodiscard]] std::vector<HostId> hosts_of(const Snapshot& snapshot, const Claim& claim);
 
-/// The accelerator that VMs get on this host: the operator's choice, else KVM where the host offers it.
-[[nodiscard]] Accelerator accelerator_of(const Host& host);
-
 /// Memory one QEMU needs beside the guest's RAM: under TCG 110 MiB (lab/README.md, measured: translation cache
 /// included), under KVM 64 MiB; 8 MiB for each further vCPU, and 1/512 of the RAM for page tables. A formula that is
 /// too small ends in the OOM killer at any VM size, so it rounds up rather than down.

@@ -80,21 +80,23 @@ std::vector<PairCheck> compare_hosts(const Host& from, const Host& to) {
     return checks;
 }
 
-PairCheck compare_features(const Host& to, const std::vector<std::string>& on_source,
-                           const std::vector<std::string>& on_target) {
+ComparedFeatures compare_features(const Host& to, const std::vector<std::string>& on_source,
+                                  const std::vector<std::string>& on_target) {
     if (on_source.empty() || on_target.empty())
-        return {"cpu_features", CheckVerdict::unknown, "a host names no features of its CPU", ""};
+        return {{"cpu_features", CheckVerdict::unknown, "a host names no features of its CPU", ""}, {}};
     std::vector<std::string> missing;
     std::ranges::set_difference(on_source, on_target, std::back_inserter(missing));
     if (missing.empty())
-        return {"cpu_features", CheckVerdict::ok,
-                fmt::format("the CPU of {} has all {} features that guests of the source may have", to.name,
-                            on_source.size()),
-                ""};
-    return {"cpu_features", CheckVerdict::warning,
-            fmt::format("the CPU of {} lacks {}", to.name, fmt::join(missing, ", ")),
-            "a VM that has the source's own CPU can't move there: give it a CPU model that both hosts have, and "
-            "restart it"};
+        return {{"cpu_features", CheckVerdict::ok,
+                 fmt::format("the CPU of {} has all {} features that guests of the source may have", to.name,
+                             on_source.size()),
+                 ""},
+                {}};
+    PairCheck lacks{
+        "cpu_features", CheckVerdict::warning, fmt::format("the CPU of {} lacks {}", to.name, fmt::join(missing, ", ")),
+        "a VM that has the source's own CPU can't move there: give it a CPU model that both hosts have, and "
+        "restart it"};
+    return {std::move(lacks), std::move(missing)};
 }
 
 std::vector<std::string> common_pools(const Snapshot& snapshot, const HostId& from, const HostId& to) {

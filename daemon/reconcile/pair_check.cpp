@@ -89,8 +89,9 @@ drivers::Task<HostPair> PairChecker::check(HostId from_id, HostId to_id) {
         const bool probed = std::ranges::find(pair.checks, one.name, &PairCheck::name) != pair.checks.end();
         if (!probed) pair.checks.push_back(std::move(one));
     }
-    auto features = co_await check_features(source, target, to);
-    pair.checks.push_back(std::move(features));
+    auto features = co_await compare_cpus(source, target, to);
+    pair.checks.push_back(std::move(features.check));
+    pair.missing_features = std::move(features.missing);
     if (has_moved(*snapshot, from_id, to_id)) note_open_ports(pair);
     for (const auto& pool : common_pools(*snapshot, from_id, to_id)) {
         auto found = co_await check_pool(from, to, pool);
@@ -117,15 +118,18 @@ drivers::Task<HostPair> PairChecker::store(HostPair pair) {
 }
 
 /// Both hosts are asked now: their facts name models only.
-asio::awaitable<PairCheck> PairChecker::check_features(std::shared_ptr<drivers::HostDriver> source,
-                                                       std::shared_ptr<drivers::HostDriver> target, Host to) {
+asio::awaitable<ComparedFeatures> PairChecker::compare_cpus(std::shared_ptr<drivers::HostDriver> source,
+                                                            std::shared_ptr<drivers::HostDriver> target, Host to) {
     drivers::CpuRole* const here = drivers::find_cpu_role(*source);
     drivers::CpuRole* const there = drivers::find_cpu_role(*target);
     if (here == nullptr || there == nullptr) co_return compare_features(to, {}, {});
+    const auto unknown = [](const Error& error) {
+        return ComparedFeatures{{"cpu_features", CheckVerdict::unknown, error.chain(), ""}, {}};
+    };
     const auto on_source = co_await here->guest_features();
-    if (!on_source) co_return PairCheck{"cpu_features", CheckVerdict::unknown, on_source.error().chain(), ""};
+    if (!on_source) co_return unknown(on_source.error());
     const auto on_target = co_await there->guest_features();
-    if (!on_target) co_return PairCheck{"cpu_features", CheckVerdict::unknown, on_target.error().chain(), ""};
+    if (!on_target) co_return unknown(on_target.error());
     co_return compare_features(to, *on_source, *on_target);
 }
 

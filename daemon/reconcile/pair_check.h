@@ -27,9 +27,13 @@ namespace ballast::reconcile {
 
 /// What the facts of two hosts say about moving from one to the other.
 [[nodiscard]] std::vector<PairCheck> compare_hosts(const Host& from, const Host& to);
-/// What guests with the source's own CPU would miss on the target; by libvirt's names, sorted; empty: not known.
-[[nodiscard]] PairCheck compare_features(const Host& to, const std::vector<std::string>& on_source,
-                                         const std::vector<std::string>& on_target);
+struct ComparedFeatures {
+    PairCheck check;
+    std::vector<std::string> missing;  ///< what guests with the source's own CPU would miss on the target
+};
+/// By libvirt's names, sorted; empty: not known.
+[[nodiscard]] ComparedFeatures compare_features(const Host& to, const std::vector<std::string>& on_source,
+                                                const std::vector<std::string>& on_target);
 /// The names of pools that both hosts have.
 [[nodiscard]] std::vector<std::string> common_pools(const Snapshot& snapshot, const HostId& from, const HostId& to);
 /// Whether pools of this type take a file that both hosts could see.
@@ -56,8 +60,8 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     boost::asio::awaitable<void> keep_fresh();
 
   private:
-    boost::asio::awaitable<PairCheck> check_features(std::shared_ptr<drivers::HostDriver> source,
-                                                     std::shared_ptr<drivers::HostDriver> target, Host to);
+    boost::asio::awaitable<ComparedFeatures> compare_cpus(std::shared_ptr<drivers::HostDriver> source,
+                                                          std::shared_ptr<drivers::HostDriver> target, Host to);
     drivers::Task<PairCheck> check_pool(Host from, Host to, std::string pool);
     drivers::Task<PairCheck> prove(std::shared_ptr<drivers::HostDriver> from, std::shared_ptr<drivers::HostDriver> to,
                                    std::string pool, std::string volume);

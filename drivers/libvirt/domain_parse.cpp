@@ -89,6 +89,17 @@ std::string read_cpu(const pugi::xml_node& cpu) {
     return mode == "custom" ? cpu.child("model").text().as_string() : std::string(mode);
 }
 
+/// What the guest is promised beyond the model: without it there, QEMU would not start on another host.
+std::vector<std::string> read_cpu_features(const pugi::xml_node& cpu) {
+    std::vector<std::string> features;
+    for (const auto& feature : cpu.children("feature")) {
+        const std::string_view policy = feature.attribute("policy").as_string("require");
+        if (policy == "require" || policy == "force") features.emplace_back(feature.attribute("name").as_string());
+    }
+    std::sort(features.begin(), features.end());
+    return features;
+}
+
 VmSpec read_spec(const pugi::xml_node& domain) {
     VmSpec spec;
     spec.memory = read_size(domain.child("memory"));
@@ -97,6 +108,7 @@ VmSpec read_spec(const pugi::xml_node& domain) {
     const auto os = domain.child("os");
     spec.machine = os.child("type").attribute("machine").as_string();
     spec.cpu_model = read_cpu(domain.child("cpu"));
+    spec.cpu_features = read_cpu_features(domain.child("cpu"));
     spec.boot.kernel = os.child("kernel").text().as_string();
     spec.boot.initrd = os.child("initrd").text().as_string();
     spec.boot.cmdline = os.child("cmdline").text().as_string();
@@ -129,6 +141,27 @@ std::optional<Stamp> find_stamp(const pugi::xml_node& domain) {
     return std::nullopt;
 }
 
+/// A NIC that hangs on something of this very host: empty for one on a network or a bridge, which the target may have
+/// too.
+std::string bond_of_nic(const pugi::xml_node& nic) {
+    const std::string_view type = nic.attribute("type").as_string("network");
+    const std::string mac = nic.child("mac").attribute("address").as_string("without a MAC");
+    if (type == "network" || type == "bridge") return {};
+    if (type == "hostdev") return "passthrough NIC";
+    if (type == "direct")
+        return fmt::format("NIC {} (macvtap on {})", mac, nic.child("source").attribute("dev").as_string("a device"));
+    return fmt::format("NIC {} (of type {})", mac, type);
+}
+
+/// A folder of the host that the guest mounts: libvirt can't migrate virtiofs, nor QEMU a mounted 9p.
+std::string bond_of_folder(const pugi::xml_node& folder) {
+    const std::string_view driver = folder.child("driver").attribute("type").as_string("path");
+    const auto source = folder.child("source");
+    const char* socket = source.attribute("socket").as_string();
+    return fmt::format("shared folder {} ({})", source.attribute("dir").as_string(socket),
+                       driver == "virtiofs" ? "virtiofs" : "9p");
+}
+
 /// What of the devices ties the VM to its host (SAFETY.md 11).
 std::vector<std::string> read_bonds(const pugi::xml_node& domain) {
     std::vector<std::string> bonds;
@@ -136,7 +169,10 @@ std::vector<std::string> read_bonds(const pugi::xml_node& domain) {
     for (const auto& device : devices.children("hostdev"))
         bonds.push_back(fmt::format("passthrough device ({})", device.attribute("type").as_string("unknown")));
     for (const auto& nic : devices.children("interface"))
-        if (std::string_view(nic.attribute("type").as_string()) == "hostdev") bonds.emplace_back("passthrough NIC");
+        if (auto bond = bond_of_nic(nic); !bond.empty()) bonds.push_back(std::move(bond));
+    for (const auto& folder : devices.children("filesystem")) bonds.push_back(bond_of_folder(folder));
+    for (const auto& memory : devices.children("shmem"))
+        bonds.push_back(fmt::format("shared memory {}", memory.attribute("name").as_string()));
     for (const auto& disk : devices.children("disk")) {
         const std::string_view device = disk.attribute("device").as_string("disk");
         if (device != "cdrom" && device != "floppy") continue;
@@ -244,13 +280,8 @@ std::string parse_host_model(const std::string& xml) {
 
 std::vector<std::string> parse_features(const std::string& cpu) {
     pugi::xml_document document;
-    std::vector<std::string> features;
-    if (!load(document, cpu, "a CPU")) return features;
-    for (const auto& feature : document.child("cpu").children("feature"))
-        if (std::string_view(feature.attribute("policy").as_string("require")) == "require")
-            features.emplace_back(feature.attribute("name").as_string());
-    std::sort(features.begin(), features.end());
-    return features;
+    if (!load(document, cpu, "a CPU")) return {};
+    return read_cpu_features(document.child("cpu"));
 }
 
 std::vector<std::string> parse_machine_types(const std::string& capabilities, const std::string& architecture) {

@@ -102,18 +102,22 @@ void add_features(pugi::xml_node domain, const Choices& choices, const Platform&
 
 void add_cpu(pugi::xml_node domain, const VmSpec& spec, const Choices& choices) {
     const bool tcg = choices.virt_type == "qemu";
+    const auto require = [&spec](pugi::xml_node cpu) {
+        for (const std::string& name : spec.cpu_features) add(cpu, "feature", {{"policy", "require"}, {"name", name}});
+    };
     if (spec.cpu_model.empty() && !tcg) {
-        add(domain, "cpu", {{"mode", "host-model"}, {"check", "partial"}});
+        require(add(domain, "cpu", {{"mode", "host-model"}, {"check", "partial"}}));
         return;
     }
     if (spec.cpu_model.starts_with("host-") || spec.cpu_model == "maximum") {
         const std::string check = spec.cpu_model == "host-model" ? "partial" : "none";
-        add(domain, "cpu", {{"mode", spec.cpu_model}, {"check", check}});
+        require(add(domain, "cpu", {{"mode", spec.cpu_model}, {"check", check}}));
         return;
     }
     auto cpu = add(domain, "cpu", {{"mode", "custom"}, {"match", "exact"}, {"check", tcg ? "none" : "partial"}});
     auto model = add(cpu, "model", spec.cpu_model.empty() ? std::string("qemu64") : spec.cpu_model);
     model.append_attribute("fallback").set_value("forbid");
+    require(cpu);
 }
 
 void add_policy(pugi::xml_node domain) {

@@ -136,11 +136,17 @@ class VmBuilder {
     VmBuilder& cpu_model(std::string model) {
         return set([&] { vm_.spec.cpu_model = std::move(model); });
     }
+    VmBuilder& cpu_features(std::vector<std::string> features) {
+        return set([&] { vm_.spec.cpu_features = std::move(features); });
+    }
     VmBuilder& wants_host_label(std::string key, std::string value) {
         return set([&] { vm_.spec.host_labels[std::move(key)] = std::move(value); });
     }
     VmBuilder& disk(DiskSpec disk) {
         return set([&] { vm_.spec.disks.push_back(std::move(disk)); });
+    }
+    VmBuilder& nic(NicSpec nic) {
+        return set([&] { vm_.spec.nics.push_back(std::move(nic)); });
     }
     VmBuilder& network(std::string network) {
         return set([&] { vm_.spec.nics.push_back({.network = std::move(network), .bridge = {}, .mac = {}}); });
@@ -212,6 +218,10 @@ class PairBuilder {
         pair_.checks.push_back(std::move(check));
         return *this;
     }
+    PairBuilder& misses(std::vector<std::string> features) {
+        pair_.missing_features = std::move(features);
+        return *this;
+    }
     PairBuilder& checked(Timestamp when) {
         pair_.checked = when;
         return *this;
@@ -280,6 +290,7 @@ class ClusterBuilder {
     ClusterBuilder& with(Pool row) { return put(snapshot_.pools, std::move(row)); }
     ClusterBuilder& with(Image row) { return put(snapshot_.images, std::move(row)); }
     ClusterBuilder& with(Volume row) { return put(snapshot_.volumes, std::move(row)); }
+    ClusterBuilder& with(Migration row) { return put(snapshot_.migrations, std::move(row)); }
     ClusterBuilder& with(Claim row) { return put(snapshot_.claims, std::move(row)); }
     ClusterBuilder& at_seq(std::uint64_t seq) {
         snapshot_.seq = seq;

@@ -79,6 +79,9 @@ TEST(CheckSpec, NamesTheFieldAndTheLimit) {
     two.nics[0].bridge = "br0";
     EXPECT_THAT(error_of(two), HasSubstr("nics[0]"));
     EXPECT_THAT(error_of(a_vm().machine("pc\n<x/>").spec()), HasSubstr("control characters"));
+    EXPECT_EQ(error_of(a_vm().cpu_features({"aes", "sse4.1", "arch-capabilities"}).spec()), "no error");
+    for (const std::string bad : {"", "Aes", "aes,+pku", "aes'/><x"})
+        EXPECT_THAT(error_of(a_vm().cpu_features({bad}).spec()), HasSubstr("cpu_features: '" + bad + "'"));
 }
 
 }  // namespace

@@ -70,6 +70,45 @@ TEST(DomainParse, ReadsTheModeOfACpuThatIsTheHostsOwn) {
     EXPECT_EQ(model_of(""), "");
 }
 
+TEST(DomainParse, ReadsTheCpuFeaturesThatAreRequiredBeyondTheModel) {
+    const auto view = parse_domain(
+        "<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><cpu mode='custom' "
+        "match='exact'><model>Haswell</model>"
+        "<feature policy='require' name='pku'/><feature policy='disable' name='hle'/><feature name='aes'/>"
+        "<feature policy='force' name='avx512f'/><feature policy='optional' name='x2apic'/></cpu></domain>");
+    ASSERT_THAT(view, Succeeds());
+    EXPECT_EQ(view->spec.cpu_model, "Haswell");
+    EXPECT_THAT(view->spec.cpu_features, ElementsAre("aes", "avx512f", "pku"));
+}
+
+TEST(DomainParse, NamesDevicesThatHangOnTheirHostAsBonds) {
+    const auto bonds_of = [](const char* devices) {
+        const auto view =
+            parse_domain(std::string("<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><devices>") + devices +
+                         "</devices></domain>");
+        return view ? view->bound_by : std::vector{view.error().message()};
+    };
+    EXPECT_THAT(bonds_of("<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv/share'/>"
+                         "<target dir='share'/></filesystem>"),
+                ElementsAre("shared folder /srv/share (virtiofs)"));
+    EXPECT_THAT(bonds_of("<filesystem type='mount'><driver type='virtiofs'/><source socket='/run/fs.sock'/>"
+                         "<target dir='share'/></filesystem>"),
+                ElementsAre("shared folder /run/fs.sock (virtiofs)"));
+    EXPECT_THAT(bonds_of("<filesystem><source dir='/srv/share'/><target dir='share'/></filesystem>"),
+                ElementsAre("shared folder /srv/share (9p)"));
+    EXPECT_THAT(bonds_of("<shmem name='ring'><model type='ivshmem-plain'/></shmem>"),
+                ElementsAre("shared memory ring"));
+    EXPECT_THAT(bonds_of("<interface type='direct'><mac address='52:54:00:00:00:01'/><source dev='eth0' mode='bridge'/>"
+                         "</interface>"),
+                ElementsAre("NIC 52:54:00:00:00:01 (macvtap on eth0)"));
+    EXPECT_THAT(bonds_of("<interface type='user'><mac address='52:54:00:00:00:01'/></interface>"),
+                ElementsAre("NIC 52:54:00:00:00:01 (of type user)"));
+    EXPECT_THAT(bonds_of("<interface type='hostdev'/>"), ElementsAre("passthrough NIC"));
+    EXPECT_THAT(bonds_of("<interface type='network'><source network='default'/></interface>"
+                         "<interface type='bridge'><source bridge='br0'/></interface>"),
+                IsEmpty());
+}
+
 TEST(DomainParse, FindsAStampUnderAnyPrefix) {
     const auto stamped = [](const char* metadata) {
         return parse_domain(std::string("<domain><uuid>6f3a0e1c-0000-4000-8000-00000000abcd</uuid><metadata>") +

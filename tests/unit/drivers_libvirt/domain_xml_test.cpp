@@ -177,6 +177,18 @@ TEST(DomainXml, WritesTheHostsOwnCpuAsAModeAndReadsItBack) {
     }
 }
 
+TEST(DomainXml, RequiresTheCpuFeaturesThatTheSpecNames) {
+    auto definition = a_definition();
+    definition.spec.cpu_features = {"aes", "pku"};
+    for (const std::string model : {"qemu64", "host-model"}) {
+        definition.spec.cpu_model = model;
+        const auto xml = make_domain_xml(definition, a_platform());
+        ASSERT_THAT(xml, Succeeds());
+        EXPECT_NE(xml->find(R"(<feature policy="require" name="pku")"), std::string::npos) << *xml;
+        EXPECT_EQ(parse_domain(*xml)->spec.cpu_features, definition.spec.cpu_features) << model;
+    }
+}
+
 TEST(DomainXml, RefusesADiskWithoutAVolumeAndANicWithoutANetwork) {
     auto definition = a_definition();
     definition.spec.disks.emplace_back();

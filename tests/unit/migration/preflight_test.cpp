@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <boost/describe/enum_to_string.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,6 +31,7 @@ struct Move {
     std::vector<Pool> pools;
     std::vector<Volume> volumes;
     std::vector<Vm> others;
+    std::vector<Migration> before;
     MoveTerms terms{.mode = MigrationMode::pre_copy, .now = noon};
 
     [[nodiscard]] std::vector<PairCheck> judge() const {
@@ -40,6 +42,7 @@ struct Move {
         for (const Pool& pool : pools) cluster.with(pool);
         for (const Volume& volume : volumes) cluster.with(volume);
         for (const Vm& other : others) cluster.with(other);
+        for (const Migration& row : before) cluster.with(row);
         return judge_move(vm.build(), source, target, pair_known ? &known : nullptr, cluster.build(), terms);
     }
 };
@@ -91,8 +94,7 @@ TEST(Preflight, LetsAVmLeaveAHostInMaintenance) {
 
 TEST(Preflight, RefusesVmsThatAreNotThereToMove) {
     Move move;
-    for (const VmState state :
-         {VmState::stopped, VmState::paused, VmState::unknown, VmState::conflict, VmState::crashed}) {
+    for (const VmState state : {VmState::stopped, VmState::unknown, VmState::conflict, VmState::crashed}) {
         move.vm = a_vm("web1").on("h1").state(state);
         EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("web1")));
     }
@@ -100,6 +102,18 @@ TEST(Preflight, RefusesVmsThatAreNotThereToMove) {
     EXPECT_THAT(move.judge(), refused("vm_managed", HasSubstr("only observed")));
     move.vm = a_vm("web1").on("h3").running();
     EXPECT_THAT(move.judge(), refused("vm_state", HasSubstr("not on h1")));
+}
+
+TEST(Preflight, LetsAPausedVmMoveButNotByPostCopy) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").state(VmState::paused);
+    EXPECT_TRUE(verdict_of(move.judge()));
+    move.terms.mode = MigrationMode::stop_and_copy;
+    EXPECT_TRUE(verdict_of(move.judge()));
+    for (const MigrationMode mode : {MigrationMode::post_copy, MigrationMode::hybrid}) {
+        move.terms.mode = mode;
+        EXPECT_THAT(move.judge(), refused("vm_state", "web1 is paused, and post-copy is for guests that run"));
+    }
 }
 
 TEST(Preflight, RefusesWhatBindsTheVmToItsHost) {
@@ -121,6 +135,9 @@ TEST(Preflight, NamesTheWayOutOfEachBond) {
     EXPECT_THAT(way_out("1 checkpoint"), HasSubstr("checkpoint-delete web1"));
     EXPECT_THAT(way_out("passthrough device (pci)"), HasSubstr("detach-device web1"));
     EXPECT_THAT(way_out("local media /srv/tools.iso"), HasSubstr("change-media web1"));
+    EXPECT_THAT(way_out("shared folder /srv/share (virtiofs)"), HasSubstr("detach-device web1"));
+    EXPECT_THAT(way_out("shared memory ring"), HasSubstr("detach-device web1"));
+    EXPECT_THAT(way_out("NIC 52:54:00:00:00:01 (macvtap on eth0)"), HasSubstr("update-device web1"));
 }
 
 TEST(Preflight, RefusesKnobsThatDoNotGoWithTheModeOrTheHosts) {
@@ -132,6 +149,33 @@ TEST(Preflight, RefusesKnobsThatDoNotGoWithTheModeOrTheHosts) {
     EXPECT_TRUE(verdict_of(move.judge()));
     move.from = a_host("h1").qemu(3'001'000);
     EXPECT_THAT(move.judge(), refused("knobs", "parallel needs QEMU 4.0 on both hosts, one has 3.1"));
+}
+
+TEST(Preflight, KnowsOfCertificatesOnlyByAMoveThatWentThisWay) {
+    Move move;
+    const auto tls = [&] {
+        const auto checks = move.judge();
+        const auto at = std::ranges::find(checks, "tls", &PairCheck::name);
+        return at == checks.end() ? "none" : boost::describe::enum_to_string(at->verdict, "");
+    };
+    EXPECT_STREQ(tls(), "none");
+    move.terms.knobs.tls = true;
+    EXPECT_STREQ(tls(), "unknown");
+    EXPECT_TRUE(verdict_of(move.judge())) << "libvirt refuses it before the first byte";
+    Migration row;
+    row.id = JobId("j1");
+    row.from = HostId("h1");
+    row.to = HostId("h2");
+    row.phase = MigrationPhase::succeeded;
+    move.before = {row};
+    EXPECT_STREQ(tls(), "unknown") << "that one went without";
+    row.knobs.tls = true;
+    row.phase = MigrationPhase::failed;
+    move.before = {row};
+    EXPECT_STREQ(tls(), "unknown");
+    row.phase = MigrationPhase::succeeded;
+    move.before = {row};
+    EXPECT_STREQ(tls(), "ok");
 }
 
 TEST(Preflight, NamesTheCpuFeatureThatTheTargetLacks) {
@@ -160,6 +204,21 @@ TEST(Preflight, LetsAHostModelGoWhereEveryFeatureIs) {
     EXPECT_TRUE(verdict_of(move.judge()));
     move.vm = a_vm("web1").on("h1").running().cpu_model("host-passthrough");
     EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("EPYC-Milan"))) << "it shows more than was compared";
+}
+
+TEST(Preflight, ComparesTheFeaturesBeyondACpuModelOneByOne) {
+    Move move;
+    move.vm = a_vm("web1").on("h1").running().cpu_features({"avx512f", "pku"});
+    const auto verdict_now = [&] {
+        const auto checks = move.judge();
+        return std::ranges::find(checks, "cpu_features", &PairCheck::name)->verdict;
+    };
+    EXPECT_EQ(verdict_now(), CheckVerdict::unknown) << "nothing was compared: libvirt refuses what it can't give";
+    move.pair.check({"cpu_features", CheckVerdict::warning, "the CPU of h2 lacks hle, pku", "…"})
+        .misses({"hle", "pku"});
+    EXPECT_THAT(move.judge(), refused("cpu_features", "web1 has pku beyond its CPU model, which the CPU of h2 lacks"));
+    move.vm = a_vm("web1").on("h1").running().cpu_features({"avx512f"});
+    EXPECT_EQ(verdict_now(), CheckVerdict::ok) << "what the guest does not have, it does not miss";
 }
 
 TEST(Preflight, MovesOfflineOnlyWhatDoesNotRun) {
@@ -225,6 +284,29 @@ TEST(Preflight, RefusesACopyThatHasNoPlaceOnTheTarget) {
                 refused("disk:vda", HasSubstr("disk vda has 4 GiB, the volume web1.qcow2 on h2 has 2 GiB")));
 }
 
+TEST(Preflight, FitsAllDisksOfACopyIntoThePoolTogether) {
+    Move move;
+    DiskSpec first = disk_in("data");
+    first.size = gibibytes(4);
+    DiskSpec second = first;
+    second.target = "vdb";
+    second.path = "/pools/data/web1-b.qcow2";
+    move.vm = a_vm("web1").on("h1").running().disk(first).disk(second);
+    move.terms.knobs.copy_disks = DiskCopy::full;
+    Pool there = a_pool("h2", "data");
+    there.capacity = gibibytes(100);
+    there.available = gibibytes(7);
+    move.pools = {a_pool("h1", "data"), there};
+    EXPECT_THAT(move.judge(), refused("disk:vdb", "disk vdb needs 4 GiB, pool data of h2 has 3 GiB left"));
+    there.available = gibibytes(8);
+    move.pools = {a_pool("h1", "data"), there};
+    EXPECT_TRUE(verdict_of(move.judge()));
+    second.size = Bytes(0);
+    move.vm = a_vm("web1").on("h1").running().disk(first).disk(second);
+    EXPECT_TRUE(verdict_of(move.judge())) << "the job reads it before it asks again";
+    EXPECT_FALSE(disks_are_proven(move.judge()));
+}
+
 TEST(Preflight, NeverLetsADiskBeCopiedOverItselfOrOverAnothersDisk) {
     Move move;
     DiskSpec shared = disk_in("data");
@@ -287,6 +369,18 @@ TEST(Preflight, MovesAHostCpuOnlyBetweenEqualCpus) {
     other.cpu_model = "Opteron_G3";
     move.to = a_host("h2").facts(other);
     EXPECT_THAT(move.judge(), refused("cpu_model", HasSubstr("Opteron_G3")));
+}
+
+TEST(Preflight, LeavesANicWithoutNetworkOrBridgeToItsBond) {
+    Move move;
+    move.vm = a_vm("web1")
+                  .on("h1")
+                  .running()
+                  .nic({.mac = "52:54:00:00:00:01"})
+                  .bound_by("NIC 52:54:00:00:00:01 (of type user)");
+    const auto checks = move.judge();
+    EXPECT_THAT(checks, refused("bound_to_host", "NIC 52:54:00:00:00:01 (of type user) binds web1 to h1"));
+    EXPECT_THAT(checks, Not(Contains(Field("name", &PairCheck::name, HasSubstr("network:")))));
 }
 
 TEST(Preflight, WantsTheNetworksThere) {

@@ -49,13 +49,14 @@ TEST(ComparedHosts, ShareMachineTypesAndCpuModels) {
 
 TEST(ComparedHosts, AreComparedByEachFeatureOfTheirCpus) {
     const Host to = a_host("h2").build();
-    EXPECT_EQ(compare_features(to, {"aes", "avx"}, {"aes", "avx", "avx512f"}).verdict, CheckVerdict::ok);
-    const PairCheck lacks = compare_features(to, {"aes", "avx", "avx512f", "pku"}, {"aes", "fma"});
+    EXPECT_EQ(compare_features(to, {"aes", "avx"}, {"aes", "avx", "avx512f"}).check.verdict, CheckVerdict::ok);
+    const auto [lacks, missing] = compare_features(to, {"aes", "avx", "avx512f", "pku"}, {"aes", "fma"});
+    EXPECT_EQ(missing, (std::vector<std::string>{"avx", "avx512f", "pku"}));
     EXPECT_EQ(lacks.verdict, CheckVerdict::warning) << "VMs of a named model may move all the same";
     EXPECT_EQ(lacks.detail, "the CPU of h2 lacks avx, avx512f, pku");
     EXPECT_THAT(lacks.way_out, HasSubstr("a CPU model that both hosts have"));
-    EXPECT_EQ(compare_features(to, {}, {"aes"}).verdict, CheckVerdict::unknown);
-    EXPECT_EQ(compare_features(to, {"aes"}, {}).verdict, CheckVerdict::unknown);
+    EXPECT_EQ(compare_features(to, {}, {"aes"}).check.verdict, CheckVerdict::unknown);
+    EXPECT_EQ(compare_features(to, {"aes"}, {}).check.verdict, CheckVerdict::unknown);
 }
 
 TEST(ANonce, IsNeverWrittenWhereItMustNotBe) {
