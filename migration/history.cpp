@@ -182,19 +182,35 @@ int sharing_at(const std::vector<const Migration*>& rows, std::size_t index) {
     return std::max(from, to);
 }
 
-/// What the stream got while it flowed: between the first and the last round, or over all.
+/// What the stream got from its first byte to the end of its last round that was seen.
+std::optional<double> stream_rate(const Migration& row) {
+    if (row.rounds.empty() || !row.setup) return {};
+    const MigrationRound& last = row.rounds.back();
+    const double seconds = seconds_of(last.at - *row.setup);
+    if (last.sent < least_bytes || seconds <= 0.05) return {};
+    return as_double(last.sent) / seconds;
+}
+
+/// What the stream got while it flowed: between the first and the last round, or up to the last one. Where that was too
+/// short to be read, QEMU's own figure counts; and without rounds the whole time, if the hand-over at its end hardly
+/// matters in it.
 std::optional<double> throughput_of(const Migration& row) {
-    if (row.rounds.size() >= 2) {
+    constexpr double readable_s = 0.5;
+    constexpr double long_enough_s = 2;
+    if (!row.rounds.empty()) {
         const MigrationRound& first = row.rounds.front();
         const MigrationRound& last = row.rounds.back();
         const Bytes sent = last.sent - first.sent;
         const double seconds = seconds_of(last.at - first.at);
-        if (sent >= least_bytes && seconds > 0.2) return as_double(sent) / seconds;
+        if (sent >= least_bytes && seconds > readable_s) return as_double(sent) / seconds;
+        const auto rate = stream_rate(row);
+        if (rate && seconds_of(last.at - *row.setup) > readable_s) return rate;
+        if (last.sent >= least_bytes && last.throughput.count() > 0) return as_double(last.throughput);
     }
     const auto wall = wall_time(row);
     if (!row.sent || *row.sent < least_bytes || !wall) return {};
     const double seconds = seconds_of(*wall - row.setup.value_or(Milliseconds(0)));
-    return seconds > 0.05 ? std::optional(as_double(*row.sent) / seconds) : std::nullopt;
+    return seconds > long_enough_s ? std::optional(as_double(*row.sent) / seconds) : std::nullopt;
 }
 
 std::optional<double> uncapped_throughput(const Migration& row) {
@@ -203,15 +219,6 @@ std::optional<double> uncapped_throughput(const Migration& row) {
     for (const auto& cap : {row.terms.bandwidth, row.terms.post_copy_bandwidth})
         if (cap && *got > 0.85 * as_double(*cap)) return {};
     return got;
-}
-
-/// What the stream got from its first byte to the end of its last round that was seen.
-std::optional<double> stream_rate(const Migration& row) {
-    if (row.rounds.empty() || !row.setup) return {};
-    const MigrationRound& last = row.rounds.back();
-    const double seconds = seconds_of(last.at - *row.setup);
-    if (last.sent < least_bytes || seconds <= 0.05) return {};
-    return as_double(last.sent) / seconds;
 }
 
 /// The downtime less the transfer of the last dirty set. Only where that set hardly counts, a long one is believed:

@@ -68,6 +68,23 @@ TEST(Link, IsAssumedInAWideRangeBeforeAnythingMoved) {
     EXPECT_GT(estimate.bandwidth.high / estimate.bandwidth.low, 20);
 }
 
+TEST(History, TakesQemusFigureOfAMoveThatWasTooShortToBeRead) {
+    Migration row = a_past(0, 50);
+    row.setup = Milliseconds(500);
+    row.finished = *row.called + Milliseconds(2'000);  // most of it the hand-over
+    row.sent = mebibytes(80);
+    row.rounds = {{.round = 1,
+                   .at = Milliseconds(700),
+                   .sent = mebibytes(78),
+                   .remaining = mebibytes(2),
+                   .throughput = BytesPerSecond(300 * 1'048'576)}};
+    const auto history = PairHistories(with({row})).of(h1, h2);
+    ASSERT_TRUE(history.bandwidth);
+    EXPECT_EQ(history.bandwidth->likely, BytesPerSecond(300 * 1'048'576));
+    row.rounds.clear();
+    EXPECT_FALSE(PairHistories(with({row})).of(h1, h2).bandwidth) << "a time that is mostly hand-over says nothing";
+}
+
 TEST(Link, IsTheSlowerConfiguredSpeed) {
     const LinkEstimate estimate = link(with_speed(with_speed(with({}), "h1", 120), "h2", 12));
     EXPECT_NEAR(mib_per_second(estimate.bandwidth.likely), 11.3, 0.2);
