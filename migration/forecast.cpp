@@ -192,7 +192,8 @@ bool pulls_slowly(const ForecastInput& input) {
 }
 
 Milliseconds downtime_limit_of(const ForecastInput& input) {
-    return first_downtime_limit(input.terms, input.past.switch_over.likely);
+    return first_downtime_limit(input.terms, input.past.switch_over.likely,
+                                socket_time(input.link.bandwidth.likely, input.terms.bandwidth));
 }
 
 ModeForecast forecast_mode(const ForecastInput& input, MigrationMode mode) {

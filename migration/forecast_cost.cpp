@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "migration/steer.h"
+
 namespace ballast::migration::model {
 namespace {
 
@@ -90,6 +92,7 @@ Case case_of(const ForecastInput& input, Bound bound) {
             .line = line,
             .load = load_at(input, bound),
             .setup = seconds_of(end_of(input.past.setup, bound)),
+            .socket = seconds_of(socket_time(model::rate_of(line), input.terms.bandwidth)),
             .switch_over = seconds_of(end_of(input.past.switch_over, bound)),
             .switch_to_pull = seconds_of(end_of(input.past.switch_to_pull, bound)),
             .finish = seconds_of(end_of(input.past.finish, bound)),
@@ -119,7 +122,7 @@ Cost cost_of_stop(const Case& one) {
 
 Cost cost_of_pre_copy(const ForecastInput& input, const Case& one, const MigrationKnobs& knobs) {
     const PreCopyResult walked = model::walk(pre_copy_of(input, one, knobs));
-    const double downtime = walked.last / one.line + one.switch_over;
+    const double downtime = walked.last / one.line + one.socket + one.switch_over;
     return {.total = one.setup + one.disks / one.push + walked.seconds + downtime + one.finish,
             .downtime = downtime,
             .bytes = (walked.sent + walked.last) * wire_overhead + one.disks,
@@ -137,7 +140,7 @@ Cost cost_of_post_copy(const Case& one) {
 
 Cost cost_of_hybrid(const ForecastInput& input, const Case& one) {
     const PreCopyResult walked = model::walk(pre_copy_of(input, one, input.knobs, std::max(input.hybrid_rounds, 1)));
-    const double down = walked.ends ? walked.last / one.line + one.switch_over : one.switch_to_pull;
+    const double down = walked.ends ? walked.last / one.line + one.socket + one.switch_over : one.switch_to_pull;
     const double pulled = walked.ends ? 0 : walked.left / one.pull;
     const double rest = walked.ends ? walked.last : walked.left;  // what is pulled is sent in full
     return {.total = one.setup + one.disks / one.push + walked.seconds + down + pulled + one.finish,

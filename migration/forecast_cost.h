@@ -19,6 +19,7 @@ struct Case {
     double line;
     Load load;
     double setup;
+    double socket;  ///< seconds for what the socket holds when the guest is stopped
     double switch_over;
     double switch_to_pull;
     double finish;

@@ -50,9 +50,11 @@ double wire_of(int round, double resent) {
     return round < first_with_a_full_cache ? 1 : resent;
 }
 
-/// The first round goes over all memory: the zero pages at its end hide the threshold.
+/// The first round goes over all memory: but for its last few MiB, which Linux fills first, the zero pages near its end
+/// hide the threshold.
 double to_send(int round, double dirty, double threshold, double bandwidth, double wire) {
-    if (round == 1) return dirty;
+    constexpr double tail = 4.0 * 1024 * 1024;
+    if (round == 1) return dirty - std::min({threshold, tail, dirty / 2});
     const double shortest = wire < 1 ? shortest_of_differences_s : shortest_round_s;
     return std::max(dirty - threshold, std::min(dirty, bandwidth / wire * shortest));
 }

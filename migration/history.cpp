@@ -9,6 +9,7 @@
 #include "migration/curve_model.h"
 #include "migration/forecast.h"
 #include "migration/machine.h"
+#include "migration/steer.h"
 
 namespace ballast::migration {
 namespace {
@@ -221,16 +222,28 @@ std::optional<double> uncapped_throughput(const Migration& row) {
     return got;
 }
 
-/// The downtime less the transfer of the last dirty set. Only where that set hardly counts, a long one is believed:
-/// the rounds are seen four times a second, and the last one may have left more than the one before it.
+/// What was sent after the last round that left something, or what that left.
+double last_set_of(const Migration& row) {
+    for (auto round = row.rounds.rbegin(); round != row.rounds.rend(); ++round) {
+        if (round->remaining.count() <= 0) continue;
+        return row.sent ? std::min(as_double(round->remaining), as_double(saturating_sub(*row.sent, round->sent)))
+                        : as_double(round->remaining);
+    }
+    return 0;
+}
+
+/// The downtime less the transfer of the last dirty set and of what the socket held. Only where that set hardly counts,
+/// a long one is believed: the rounds are seen four times a second, and the last one may have left more than the one
+/// before it.
 std::optional<double> switch_over_of(const Migration& row) {
     if (!row.downtime || row.mode != MigrationMode::pre_copy) return {};
     const double downtime = seconds_of(*row.downtime);
     const auto rate = stream_rate(row);
     if (!rate) return std::min(downtime, most_doubtful_s);
-    const double transfer = as_double(row.rounds.back().remaining) / *rate;
-    if (transfer < 0.1 * downtime) return downtime - transfer;
-    return std::clamp(downtime - transfer, 0.0, most_doubtful_s);
+    const double last_set = last_set_of(row) / *rate;
+    const double socket = seconds_of(socket_time(model::rate_of(*rate), row.terms.bandwidth));
+    const double rest = std::max(downtime - last_set - socket, 0.0);
+    return last_set < 0.1 * downtime ? rest : std::min(rest, most_doubtful_s);
 }
 
 /// From the last byte to the end: the wall time less the rounds and what was sent after the last of them. Moves that

@@ -132,6 +132,7 @@ struct Limits {
     Milliseconds recovery_pause{1'000};       ///< before the second one; each further one waits twice as long
     Milliseconds recovery_pause_max{60'000};  ///< but no longer than this
     Milliseconds switch_cost{0};              ///< of this pair of hosts, for the first downtime limit (steer.h)
+    Milliseconds socket{0};                   ///< of this line, for all of them
 };
 
 struct Step {

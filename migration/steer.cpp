@@ -87,8 +87,10 @@ class Steersman {
     }
 
     [[nodiscard]] Milliseconds limit() const {
-        return sample_.downtime_limit.value_or(first_downtime_limit(row_.terms, limits_.switch_cost));
+        return sample_.downtime_limit.value_or(first_downtime_limit(row_.terms, limits_.switch_cost, limits_.socket));
     }
+
+    [[nodiscard]] Milliseconds most() const { return last_downtime_limit(row_.terms, limits_.socket); }
 
     /// A fine step that ends just above the limit is no reason to throw away what was sent.
     [[nodiscard]] int rounding() const {
@@ -128,9 +130,8 @@ class Steersman {
     }
 
     [[nodiscard]] Steering stalled() const {
-        const bool more_downtime = limit() < row_.terms.max_downtime;
         const auto needed = time_for(trend_.least, sample_.throughput);
-        if (more_downtime && needed && *needed <= row_.terms.max_downtime) return raise(*needed);
+        if (limit() < most() && needed && *needed <= most()) return raise(*needed);
         if (may_switch_) return switch_at_a_minimum();
         if (throttle_has_steps_left()) return {};
         if (trend_.since < patience()) return {};
@@ -151,11 +152,11 @@ class Steersman {
     /// In one step, with room for a round that leaves a little more: each step costs a round.
     [[nodiscard]] Steering raise(Milliseconds needed) const {
         if (!sample_.round_ended) return {};
-        const Milliseconds most = row_.terms.max_downtime;
         Steering raised = act(SteeringAct::raise_downtime, {});
-        raised.downtime = std::min(most, std::max(needed + needed / 4, limit() + least_raise));
+        raised.downtime = std::min(most(), std::max(needed + needed / 4, limit() + least_raise));
         raised.reason = fmt::format("{}; {} fit: the downtime limit goes from {} to {}, the policy allows {}", stall(),
-                                    trend_.least, to_string(limit()), to_string(raised.downtime), to_string(most));
+                                    trend_.least, to_string(limit()), to_string(raised.downtime),
+                                    to_string(row_.terms.max_downtime));
         return raised;
     }
 
@@ -239,13 +240,27 @@ Steering steer(const Migration& row, const PushSample& sample, bool can_switch, 
     return Steersman(row, sample, can_switch, now, limits).decide();
 }
 
-Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost) {
-    const Milliseconds small = std::clamp(switch_cost, Milliseconds{0}, terms.max_downtime / 3);
-    return std::max(terms.max_downtime - small, Milliseconds{1});
+Milliseconds last_downtime_limit(const MigrationTerms& terms, Milliseconds socket) {
+    const Milliseconds certain = std::clamp(socket, Milliseconds{0}, terms.max_downtime * 3 / 5);
+    return std::max(terms.max_downtime - certain, Milliseconds{1});
+}
+
+Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost, Milliseconds socket) {
+    const Milliseconds most = last_downtime_limit(terms, socket);
+    return std::max(most - std::clamp(switch_cost, Milliseconds{0}, most / 3), Milliseconds{1});
+}
+
+Milliseconds socket_time(BytesPerSecond line, const std::optional<BytesPerSecond>& cap) {
+    constexpr Bytes payload{1'650'000};
+    constexpr Milliseconds slice{100};  // QEMU's rate limiter counts in these
+    if (line.count() <= 0) return Milliseconds{0};
+    const bool capped = cap && cap->count() * 20 < line.count() * 19;
+    const Bytes held = capped ? std::min(payload, moved_in(slice, *cap)) : payload;
+    return time_for(held, line).value_or(Milliseconds{0});
 }
 
 Milliseconds time_to_empty_socket(BytesPerSecond line) {
-    constexpr Bytes full_socket = mebibytes(4);
+    constexpr Bytes full_socket = mebibytes(2);
     constexpr Milliseconds not_worth_it{50};
     constexpr Milliseconds longest{1'000};
     constexpr Milliseconds slice{100};  // QEMU's rate limiter counts in these

@@ -62,20 +62,30 @@ struct SteerLimits {
     int wait_for_minimum = 3;     ///< rounds that a switch waits for a small remainder
     int patience = 30;            ///< rounds without progress before it is aborted
     Milliseconds switch_cost{0};  ///< fixed part of the downtime: device state, start of the target
+    Milliseconds socket{0};       ///< socket_time() of this line
 };
 
 /// `can_switch`: the stream was opened for post-copy (machine.h). `now` is compared with the terms' deadline.
 [[nodiscard]] Steering steer(const Migration& row, const PushSample& sample, bool can_switch, Timestamp now,
                              const SteerLimits& limits = {});
 
-/// QEMU stops the guest once what is left fits its limit at the bandwidth it sees; device state and the start of the
-/// target come on top. So the limit that is set at the start is the terms' downtime less that fixed part, and never
-/// below two thirds of it: a low start costs rounds, and a large "fixed part" is mostly a last dirty set. The forecast
-/// (forecast.h) and the machine take the same.
-[[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost);
+/// How long what the source's socket holds takes on the line: the last dirty set goes behind it, and QEMU's limit does
+/// not know of it. Of the 4 MiB to which Linux lets a socket grow (net.ipv4.tcp_wmem) 1.65 MB were seen to be payload;
+/// under a cap below the line it never fills beyond a slice of QEMU's rate limiter.
+[[nodiscard]] Milliseconds socket_time(BytesPerSecond line, const std::optional<BytesPerSecond>& cap);
 
-/// How long the source's socket takes to empty at this rate, if it is full: Linux lets a sender's buffer grow to 4 MiB
-/// (net.ipv4.tcp_wmem). 0 where that is no more than 50 ms, or the rate is not known.
+/// QEMU stops the guest once what is left fits its limit at the bandwidth it sees; what the socket holds, the device
+/// state and the start of the target come on top. So the limit that is set at the start is the terms' downtime less
+/// `socket` (but two fifths of it stay) and less `switch_cost`, of which a third is believed at most: a low start costs
+/// rounds, and a large "fixed part" is mostly a last dirty set. The forecast (forecast.h) and the machine take the
+/// same.
+[[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost,
+                                                Milliseconds socket = Milliseconds{0});
+/// The highest to which a stall raises it: `switch_cost` is no longer believed.
+[[nodiscard]] Milliseconds last_downtime_limit(const MigrationTerms& terms, Milliseconds socket = Milliseconds{0});
+
+/// How long the source's socket takes to empty at this rate, if it is full, with a slice of QEMU's rate limiter. 0
+/// where that is no more than 50 ms, or the rate is not known.
 [[nodiscard]] Milliseconds time_to_empty_socket(BytesPerSecond line);
 
 /// The cap on a pull: the terms' own; else, where the line is configured, a little less than it carries. A stream that

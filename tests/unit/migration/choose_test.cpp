@@ -205,9 +205,9 @@ TEST(Choice, IsNeverMoreThanATenthSlowerThanTheBestMode) {
 TEST(Choice, GivesQemuTheDowntimeLimitLessWhatQemuDoesNotCount) {
     ForecastInput input = an_input(100, a_curve(1, 1));
     input.past.switch_over = {.low = Milliseconds(10), .likely = Milliseconds(20), .high = Milliseconds(40)};
-    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(280));
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(279));
     input.terms.max_downtime = Milliseconds(50);
-    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(34));
+    EXPECT_EQ(chosen(input).downtime_limit, Milliseconds(33));
 }
 
 TEST(Choice, StartsWithTheDowntimeLimitThatTheMachineGivesQemu) {
@@ -217,9 +217,10 @@ TEST(Choice, StartsWithTheDowntimeLimitThatTheMachineGivesQemu) {
         input.past.switch_over.high = Milliseconds(2 * cost);
         Migration row;
         row.terms = input.terms;
-        const Limits limits{.switch_cost = input.past.switch_over.likely};
+        const Limits limits{.switch_cost = input.past.switch_over.likely,
+                            .socket = socket_time(input.link.bandwidth.likely, {})};
         EXPECT_EQ(chosen(input).downtime_limit, downtime_limit_of(row, MigrationMemo{}, limits));
-        EXPECT_GE(chosen(input).downtime_limit, input.terms.max_downtime * 2 / 3);
+        EXPECT_GE(chosen(input).downtime_limit, last_downtime_limit(input.terms, limits.socket) * 2 / 3);
     }
 }
 

@@ -254,6 +254,19 @@ TEST(ForecastEnd, CountsThePullByWhatIsLeft) {
     EXPECT_EQ(*forecast_end(push.row, push.sample).left, Milliseconds{960});
 }
 
+TEST(Steer, SetsTheDowntimeLimitBelowThePolicyByWhatTheSocketHolds) {
+    MigrationTerms terms;
+    terms.max_downtime = Milliseconds{300};
+    const Milliseconds slow = socket_time(BytesPerSecond(12'500'000), {});
+    EXPECT_EQ(slow, Milliseconds{132});
+    EXPECT_EQ(first_downtime_limit(terms, Milliseconds{20}, slow), Milliseconds{148});
+    EXPECT_EQ(last_downtime_limit(terms, slow), Milliseconds{168});
+    EXPECT_EQ(last_downtime_limit(terms, Milliseconds{1'000}), Milliseconds{120});
+    EXPECT_EQ(socket_time(BytesPerSecond(1'250'000'000), {}), Milliseconds{2});
+    EXPECT_EQ(socket_time(BytesPerSecond(12'500'000), BytesPerSecond(2'500'000)), Milliseconds{20}) << "it never fills";
+    EXPECT_EQ(socket_time(BytesPerSecond(0), {}), Milliseconds{0});
+}
+
 TEST(PullBandwidth, LeavesRoomOnALineThatIsKnownUnlessThePolicySaysOtherwise) {
     MigrationTerms terms;
     EXPECT_EQ(pull_bandwidth(terms, BytesPerSecond(12'500'000)), BytesPerSecond(11 * 1'048'576)) << "whole MiB/s";
@@ -262,8 +275,8 @@ TEST(PullBandwidth, LeavesRoomOnALineThatIsKnownUnlessThePolicySaysOtherwise) {
     EXPECT_EQ(pull_bandwidth(terms, BytesPerSecond(12'500'000)), BytesPerSecond(20'000'000));
 }
 
-TEST(TimeToEmptySocket, IsThatOfFourMebibytesWhereItIsWorthWaitingFor) {
-    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(12'500'000)), Milliseconds(336 + 100));
+TEST(TimeToEmptySocket, IsThatOfItsPayloadWhereItIsWorthWaitingFor) {
+    EXPECT_EQ(time_to_empty_socket(BytesPerSecond(12'500'000)), Milliseconds(168 + 100));
     EXPECT_EQ(time_to_empty_socket(BytesPerSecond(1'250'000'000)), Milliseconds(0));
     EXPECT_EQ(time_to_empty_socket(BytesPerSecond(0)), Milliseconds(0)) << "nothing is known of the line";
     EXPECT_EQ(time_to_empty_socket(BytesPerSecond(100'000)), Milliseconds(1'000)) << "never longer than a second";
