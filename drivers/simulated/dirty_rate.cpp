@@ -14,6 +14,13 @@ constexpr Bytes one_sample = mebibytes(2);  ///< 512 samples a GiB
 
 }  // namespace
 
+Dirtying dirtying_of(const GuestLoad& load) {
+    return {.rate = static_cast<double>(load.dirty_rate.count()),
+            .working_set = static_cast<double>(load.working_set.count()),
+            .slow_rate = static_cast<double>(load.slow_rate.count()),
+            .slow_set = static_cast<double>(load.slow_set.count())};
+}
+
 Result<void> State::start_dirty_rate(const std::string& host, const VmId& vm, Seconds window) {
     BALLAST_TRY(SimDomain * found, domain(host, vm));
     if (found->state != DomainState::running)
@@ -35,9 +42,7 @@ Result<DirtyRate> State::dirty_rate(const std::string& host, const VmId& vm) {
     rate.resolution = std::max(mebibytes(found->measured_window.count()), one_sample);
     rate.status = DirtyRate::Status::measuring;
     if (time.now() < *found->measured_from + found->measured_window) return rate;
-    const GuestLoad load = load_of(vm);
-    const Dirtying dirtying{static_cast<double>(load.dirty_rate.count()),
-                            static_cast<double>(load.working_set.count())};
+    const Dirtying dirtying = dirtying_of(load_of(vm));
     const auto window = static_cast<double>(found->measured_window.count());
     const double mebibyte = static_cast<double>(mebibytes(1).count());
     const auto whole = static_cast<std::int64_t>(newly_dirty(dirtying, window, 0) / window / mebibyte);

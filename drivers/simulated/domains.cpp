@@ -1,4 +1,4 @@
-// What the calls of Compute, Memory and Statistics do to the world.
+// What the calls of Compute and Memory do to the world.
 #include <algorithm>
 
 #include "core/try.h"
@@ -66,29 +66,6 @@ Result<SimDomain*> active(State& state, const std::string& host, const VmId& vm)
 Result<void> check_no_job(const State& state, const SimDomain& domain) {
     if (!state.migrations.contains(domain.id)) return {};
     return fail(Code::failed_precondition, "domain '{}' is held by a migration", domain.name);
-}
-
-Bytes resident_of(const State& state, const SimDomain& domain) {
-    const Bytes memory = domain.config.memory;
-    const Bytes touched = state.load_of(domain.id).touched.value_or(memory / 2);
-    return std::min({touched, memory, domain.balloon.count() > 0 ? domain.balloon : memory});
-}
-
-DomainStats stats_of(const State& state, const SimDomain& domain) {
-    DomainStats stats;
-    stats.id = domain.id;
-    stats.state = domain.state;
-    stats.vcpus = domain.config.vcpus;
-    stats.balloon_maximum = domain.config.memory;
-    if (!is_active(domain.state)) return stats;
-    stats.balloon = domain.balloon;
-    stats.resident = resident_of(state, domain);
-    stats.cpu_time = (state.time.now() - domain.started) / 10;
-    stats.available = domain.balloon;
-    stats.unused = saturating_sub(domain.balloon, stats.resident);
-    stats.usable = stats.unused;
-    stats.disk_caches = Bytes(0);
-    return stats;
 }
 
 }  // namespace
@@ -193,8 +170,10 @@ Result<void> State::start(const std::string& host, const VmId& vm) {
             return fail(Code::not_found, "cannot start '{}': no file '{}' on host '{}'", found->name, disk.path, host);
         found->disk_stores[disk.path] = key;
     }
+    settle_cpu(at);
     found->state = DomainState::running;
     found->reason = "booted";
+    found->cpu_seconds = 0;
     found->live = found->config;
     found->balloon = found->config.memory;
     found->started = time.now();
@@ -208,9 +187,9 @@ Result<void> State::shutdown(const std::string& host, const VmId& vm) {
     BALLAST_TRY(const SimDomain* found, active(*this, host, vm));
     if (found->state != DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' does not run", found->name, host);
-    const GuestLoad load = load_of(vm);
-    if (!load.answers_acpi) return {};
+    const GuestLoad& load = load_of(vm);
     const Instant booted = found->started;
+    if (!load.answers_acpi || time.now() < booted + load.boot_time) return {};
     time.after(load.shutdown_time, [this, host, vm, booted] {
         const auto now = domain(host, vm);
         if (now && (*now)->state == DomainState::running && (*now)->started == booted)
@@ -230,6 +209,7 @@ void State::end_qemu(const std::string& host, const VmId& vm, const std::string&
     const auto found = domain(host, vm);
     if (!found || !is_active((*found)->state)) return;
     SimDomain& ended = **found;
+    settle_cpu(*find_host(host));
     ended.state = left;
     ended.reason = reason;
     ended.live.reset();
@@ -259,6 +239,7 @@ Result<void> State::suspend(const std::string& host, const VmId& vm) {
     if (found->state == DomainState::paused) return {};
     if (found->state != DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
+    settle_cpu(*find_host(host));
     found->state = DomainState::paused;
     // To libvirt a suspend during a move only hastens it: the target runs all the same.
     found->reason = migrations.contains(vm) ? "migration" : "user";
@@ -273,6 +254,7 @@ Result<void> State::resume(const std::string& host, const VmId& vm) {
     const bool stopped_by_move = found->reason == "migration" && migrations.contains(vm);
     if (found->state != DomainState::paused || stopped_by_move)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
+    settle_cpu(*find_host(host));
     found->state = DomainState::running;
     found->reason = "unpaused";
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
@@ -287,20 +269,6 @@ Result<void> State::set_balloon(const std::string& host, const VmId& vm, Bytes t
     found->balloon = target;
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, fmt::format("balloon {}", target));
     return {};
-}
-
-Result<HostStats> State::sweep(const std::string& host) {
-    const SimHost& at = *find_host(host);
-    HostStats stats;
-    stats.memory_total = at.model.facts.memory;
-    Bytes used;
-    for (const auto& [id, domain] : at.domains) {
-        stats.domains.push_back(stats_of(*this, domain));
-        used += stats.domains.back().resident;
-    }
-    stats.memory_free = saturating_sub(stats.memory_total, used);
-    stats.cpu_idle = time.now().time_since_epoch();
-    return stats;
 }
 
 }  // namespace ballast::drivers::simulated

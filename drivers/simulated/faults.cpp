@@ -72,6 +72,7 @@ void Faults::release(const std::string& host) {
 void Faults::crash(const std::string& host) {
     world_->with([&](State& state) {
         SimHost& dead = state.hosts.at(host);
+        state.settle_cpu(dead);
         dead.crashed = true;
         dead.hung = false;
         disconnect(state, dead, "connection reset");  // ends the waiting before what is waited for goes
@@ -85,7 +86,10 @@ void Faults::crash(const std::string& host) {
 void Faults::revive(const std::string& host) {
     world_->with([&](State& state) {
         SimHost& back = state.hosts.at(host);
+        if (!back.crashed) return;
         back.crashed = false;
+        back.booted = back.cpu_settled = state.time.now();
+        back.busy_seconds = 0;
         connect(state, back);
     });
 }

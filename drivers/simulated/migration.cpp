@@ -72,20 +72,23 @@ double State::line_rate(const SimMigration& migration) {
 
 double State::rate_of(const SimMigration& migration) {
     const double line = line_rate(migration);
-    const auto capped = [line](const std::optional<BytesPerSecond>& cap) {
-        return cap && cap->count() > 0 ? std::min(line, static_cast<double>(cap->count())) : line;
+    const HostModel& from = hosts.at(migration.from).model;
+    const double stopped = migration.request.mode == MigrationMode::stop_and_copy ? from.stopped_share : 1;
+    const auto capped = [](double speed, const std::optional<BytesPerSecond>& cap) {
+        return cap && cap->count() > 0 ? std::min(speed, static_cast<double>(cap->count())) : speed;
     };
     switch (migration.stage) {
         case Stage::setup:
         case Stage::paused:
             return 0;
         case Stage::mirror:
+            return capped(line, migration.request.bandwidth);
         case Stage::push:
-            return capped(migration.request.bandwidth);
+            return capped(line * stopped, migration.request.bandwidth);
         case Stage::stop:  // QEMU lifts its limit for the last part
-            return line;
+            return line * stopped;
         case Stage::pull:
-            return capped(migration.request.post_copy_bandwidth);
+            return capped(line * from.pull_share, migration.request.post_copy_bandwidth);
     }
     return 0;
 }
@@ -96,7 +99,7 @@ double State::wire_of(const SimMigration& migration) const {
     const auto& knobs = migration.request.knobs;
     const bool resends = migration.stage == Stage::stop || (migration.stage == Stage::push && migration.round > 2);
     if (!knobs.xbzrle || !resends) return 1;
-    const GuestLoad load = load_of(migration.vm);
+    const GuestLoad& load = load_of(migration.vm);
     const double cache = as_double(knobs.xbzrle_cache.value_or(default_xbzrle_cache));
     const double hit = std::min(1.0, cache / std::max(page, as_double(load.working_set)));
     return 1 - hit * (1 - std::clamp(load.delta, 0.0, 1.0));
@@ -106,8 +109,10 @@ Dirtying State::dirtying(const SimMigration& migration) const {
     const auto source = hosts.at(migration.from).domains.find(migration.vm);
     const bool runs = source != hosts.at(migration.from).domains.end() && source->second.state == DomainState::running;
     if (!runs) return {};
-    const GuestLoad load = load_of(migration.vm);
-    return {static_cast<double>(load.dirty_rate.count()) * (1 - migration.throttle), as_double(load.working_set)};
+    Dirtying dirtying = dirtying_of(load_of(migration.vm));
+    dirtying.rate *= 1 - migration.throttle;
+    dirtying.slow_rate *= 1 - migration.throttle;
+    return dirtying;
 }
 
 void State::settle(SimMigration& migration) {
@@ -230,6 +235,7 @@ void State::migrate(const std::string& host, const MigrationRequest& request, st
     arriving.state = DomainState::incoming;
     arriving.reason = "migration";
     arriving.completed.reset();
+    arriving.cpu_seconds = 0;
     to.domains[request.vm] = arriving;
     to.names[arriving.name] = request.vm;
     emit_domain(target, request.vm, DriverEvent::Kind::domain_changed, "started: migrated");
@@ -298,9 +304,10 @@ void State::begin_stream(const VmId& vm) {
     migration.stage = Stage::push;
     hosts.at(migration.from).outgoing.insert(vm);
     hosts.at(migration.to).incoming.insert(vm);
-    const GuestLoad load = load_of(vm);
+    const GuestLoad& load = load_of(vm);
     const Bytes memory(static_cast<std::int64_t>(migration.total));
-    const Bytes touched = std::min(memory, std::max(load.touched.value_or(memory / 2), load.working_set));
+    const Bytes touched =
+        std::min(memory, std::max(load.touched.value_or(memory / 2), load.working_set + load.slow_set));
     migration.settled = time.now();
     if (migration.request.mode == MigrationMode::stop_and_copy) stop_source(migration);
     migration.rate = rate_of(migration);
@@ -375,6 +382,7 @@ void State::stop_source(SimMigration& migration) {
     migration.stopped = time.now();
     SimDomain& source = hosts.at(migration.from).domains.at(migration.vm);
     if (source.state != DomainState::running) return;
+    settle_cpu(hosts.at(migration.from));
     source.state = DomainState::paused;
     source.reason = "migration";
     emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: migrated");
@@ -394,6 +402,7 @@ void State::switch_over(SimMigration& migration) {
     source.state = DomainState::postcopy_source;
     source.reason = "post-copy";
     emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: post-copy");
+    settle_cpu(hosts.at(migration.to));
     SimDomain& target = hosts.at(migration.to).domains.at(migration.vm);
     target.state = DomainState::postcopy_target;
     target.reason = "post-copy";
@@ -421,6 +430,7 @@ void State::finish(const VmId& vm) {
     migration.sent += migration.remaining;
     migration.remaining = 0;
     if (!pulled) migration.downtime = to_ms(time.now() - migration.stopped);
+    settle_cpu(hosts.at(migration.to));
     SimDomain& target = hosts.at(migration.to).domains.at(vm);
     const bool by_user = hosts.at(migration.from).domains.at(vm).reason == "user";
     target.persistent = true;

@@ -203,6 +203,7 @@ void State::break_pull(SimMigration& migration, const std::string& reason) {
     hosts.at(migration.from).outgoing.erase(migration.vm);
     hosts.at(migration.to).incoming.erase(migration.vm);
     for (const auto& side : {migration.from, migration.to}) {
+        settle_cpu(hosts.at(side));
         const auto copy = domain(side, migration.vm);
         if (!copy || !is_active((*copy)->state)) continue;
         (*copy)->state = DomainState::postcopy_failed;

@@ -12,6 +12,7 @@
 #include "core/host.h"
 #include "core/units.h"
 #include "core/vm.h"
+#include "drivers/simulated/load.h"
 #include "drivers/types.h"
 
 namespace ballast::drivers::simulated {
@@ -21,9 +22,16 @@ struct GuestLoad {
     std::optional<Bytes> touched = {};  ///< non-zero RAM, what a migration must send; none: half of the memory
     Bytes working_set = {};             ///< what the load writes to again and again
     BytesPerSecond dirty_rate = {};     ///< how fast it writes, in bytes of pages
+    Bytes slow_set = {};                ///< a second, larger set that is written to more slowly
+    BytesPerSecond slow_rate = {};      ///< how fast that is; both dirty pages at once
     double delta = 0.5;                 ///< share of a page that a write changes: what xbzrle still has to send
     bool answers_acpi = true;
     Milliseconds shutdown_time{500};
+    Milliseconds boot_time{0};  ///< until the guest answers; it takes all of its vCPUs meanwhile
+    CpuLoad cpu = {};
+    double memory_swing = 0;   ///< share of the touched memory that is in use only as far as the vCPUs are
+    std::string sharing = {};  ///< VMs of one group hold equal pages
+    Bytes shared = {};         ///< how much of them
 };
 
 /// How long things take. Zero: at once, so that tests need not move the clock for what they are not about.
@@ -50,7 +58,10 @@ struct HostModel {
     std::string name;
     HostFacts facts;  ///< empty fields are filled with those of a common server
     std::vector<PoolModel> pools{PoolModel{}};
-    BytesPerSecond link{1'250'000'000};         ///< of its network card, in each direction
+    BytesPerSecond link{1'250'000'000};  ///< of its network card, in each direction
+    Milliseconds boot_time{0};           ///< from a revival until it can be reached
+    double pull_share = 1;     ///< of a stream's speed that is left while the target pulls: it waits for faults
+    double stopped_share = 1;  ///< the same of a guest that stands still from the start: idle cores are slow to wake
     std::optional<BytesPerSecond> stream = {};  ///< what one connection of a migration can carry; none: all of the link
 };
 

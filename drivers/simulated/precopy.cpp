@@ -11,7 +11,7 @@ constexpr double shortest_round_s = 0.05;
 
 double newly_dirty(Dirtying load, double seconds, double unsent) {
     const double room = std::max(0.0, load.working_set - unsent);
-    const double written = std::min(load.rate * seconds, room);
+    const double written = std::min(load.rate * seconds, room) + std::min(load.slow_rate * seconds, load.slow_set);
     return written < page ? 0 : written;
 }
 

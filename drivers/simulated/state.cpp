@@ -62,7 +62,7 @@ void State::set_link(const SimHost& host, LinkState link, const std::string& det
         if (const auto session = weak.lock()) set_session_link(session, link, detail);
 }
 
-GuestLoad State::load_of(const VmId& vm) const {
+const GuestLoad& State::load_of(const VmId& vm) const {
     const auto found = loads.find(vm);
     return found == loads.end() ? common_load : found->second;
 }

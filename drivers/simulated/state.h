@@ -57,6 +57,7 @@ struct SimDomain {
     std::vector<std::string> bound_by;
     std::map<std::string, std::string> disk_stores;  ///< path -> store when the QEMU opened it
     Instant started{};
+    double cpu_seconds = 0;  ///< that its QEMU has used
     std::optional<MigrationProgress> completed;
     std::optional<Instant> measured_from;  ///< of the last dirty-rate calculation
     Seconds measured_window{0};
@@ -105,6 +106,9 @@ struct SimHost {
     std::vector<std::function<void()>> parked;  ///< acts of a hung host
     std::set<VmId> outgoing;
     std::set<VmId> incoming;
+    Instant booted{};
+    Instant cpu_settled{};    ///< until when CPU time is counted
+    double busy_seconds = 0;  ///< of all cores, since it booted
 };
 
 enum class Stage : std::uint8_t { setup, mirror, push, stop, pull, paused };
@@ -156,7 +160,7 @@ class State {
     void emit_domain(const std::string& host, const VmId& vm, DriverEvent::Kind kind, std::string detail);
     void set_session_link(const std::shared_ptr<Session>& session, LinkState link, const std::string& detail);
     void set_link(const SimHost& host, LinkState link, const std::string& detail);
-    [[nodiscard]] GuestLoad load_of(const VmId& vm) const;
+    [[nodiscard]] const GuestLoad& load_of(const VmId& vm) const;
     [[nodiscard]] Result<SimDomain*> domain(const std::string& host, const VmId& vm);
     [[nodiscard]] SimLink& link_between(const std::string& a, const std::string& b);
 
@@ -174,10 +178,15 @@ class State {
     Result<void> suspend(const std::string& host, const VmId& vm);
     Result<void> resume(const std::string& host, const VmId& vm);
     Result<void> set_balloon(const std::string& host, const VmId& vm, Bytes target);
-    Result<HostStats> sweep(const std::string& host);
     /// The QEMU process ends; a transient domain goes with it.
     void end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left);
     void forget_domain(const std::string& host, const VmId& vm);
+
+    // CPU time and memory figures (statistics.cpp).
+    Result<HostStats> sweep(const std::string& host);
+    /// Call it before what runs on the host changes.
+    void settle_cpu(SimHost& host);
+    [[nodiscard]] double wanted_cores(const SimDomain& domain, Instant when) const;
 
     // Storage (storage.cpp).
     Result<std::vector<PoolView>> list_pools(const std::string& host);
@@ -220,6 +229,7 @@ class State {
     std::map<std::pair<std::string, std::string>, SimLink> links;
     std::unordered_map<VmId, GuestLoad> loads;
     GuestLoad common_load;
+    double counted = 1;  ///< seconds that a counter shows for a second of this world: less when time is sped up
     std::map<VmId, SimMigration> migrations;
     std::vector<std::string> damage;  ///< guests that went on with another disk's bytes
     std::deque<std::move_only_function<void()>> outbox;
@@ -258,6 +268,9 @@ class State {
 
 /// "sim://h1/system" -> "h1".
 [[nodiscard]] Result<std::string> parse_uri(std::string_view uri);
+[[nodiscard]] Dirtying dirtying_of(const GuestLoad& load);
+/// Whether the guest's vCPUs run.
+[[nodiscard]] bool executes(DomainState state);
 [[nodiscard]] DomainView view_of(const SimDomain& domain);
 /// The text of the definition, for people and for "did anything change".
 [[nodiscard]] std::string text_of(const SimDomain& domain);

@@ -11,6 +11,8 @@ namespace ballast::drivers::simulated {
 namespace {
 
 const Instant epoch{std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)};
+/// How long a host has been up when a world begins.
+constexpr std::chrono::days up_before{30};
 
 /// A common server, where the model says nothing.
 void fill_in(HostModel& host, const std::string& uuid) {
@@ -29,11 +31,6 @@ void fill_in(HostModel& host, const std::string& uuid) {
     if (facts.numa.empty()) facts.numa = {{0, facts.memory, facts.cpus}};
     if (facts.networks.empty()) facts.networks = {{"default", true, "virbr0"}};
     if (facts.bridges.empty()) facts.bridges = {"virbr0"};
-}
-
-bool executes(DomainState state) {
-    return state == DomainState::running || state == DomainState::postcopy_target ||
-           state == DomainState::shutting_down;
 }
 
 }  // namespace
@@ -67,14 +64,15 @@ class World::Ticker : public std::enable_shared_from_this<World::Ticker> {
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-World::World(std::uint64_t seed, Timing timing) : state_(std::make_unique<State>(seed, epoch)) {
+World::World(std::uint64_t seed, Timing timing, std::optional<Timestamp> start)
+    : state_(std::make_unique<State>(seed, start ? Instant(*start) : epoch)) {
     state_->timing = timing;
 }
 
 World::~World() = default;
 
-std::shared_ptr<World> World::make(std::uint64_t seed, Timing timing) {
-    return std::shared_ptr<World>(new World(seed, timing));
+std::shared_ptr<World> World::make(std::uint64_t seed, Timing timing, std::optional<Timestamp> start) {
+    return std::shared_ptr<World>(new World(seed, timing, start));
 }
 
 Result<void> World::add_host(HostModel host) {
@@ -90,7 +88,37 @@ Result<void> World::add_host(HostModel host) {
             made.pools[pool.name].model = pool;
         }
         made.model = host;
+        made.cpu_settled = state.time.now();
+        made.booted = made.cpu_settled - up_before;
         return {};
+    });
+}
+
+Result<void> World::add_vm(const std::string& host, const DomainDefinition& definition, bool running) {
+    return with([&](State& state) -> Result<void> {
+        if (state.find_host(host) == nullptr) return fail(Code::not_found, "no host '{}'", host);
+        BALLAST_CHECK(state.define(host, definition));
+        state.domain(host, definition.id).value()->stamp.reset();
+        if (!running) return {};
+        BALLAST_CHECK(state.start(host, definition.id));
+        SimDomain& started = **state.domain(host, definition.id);
+        started.started = state.hosts.at(host).booted;  // long since
+        return {};
+    });
+}
+
+Result<std::string> World::add_volume(const std::string& host, const NewVolume& volume) {
+    return with([&](State& state) -> Result<std::string> {
+        if (state.find_host(host) == nullptr) return fail(Code::not_found, "no host '{}'", host);
+        BALLAST_TRY(const VolumeView made, state.create_volume(host, volume));
+        return made.path;
+    });
+}
+
+void World::at(Milliseconds after, std::function<void(World&)> act) {
+    with([&](State& state) {
+        state.time.after(
+            after, [&state, this, act = std::move(act)] { state.outbox.emplace_back([this, act] { act(*this); }); });
     });
 }
 
@@ -143,6 +171,13 @@ bool World::step(Milliseconds limit) {
     return true;
 }
 
+std::optional<Timestamp> World::next_event() const {
+    const std::scoped_lock lock(mutex_);
+    const auto next = state_->time.next();
+    if (!next) return std::nullopt;
+    return std::chrono::ceil<Milliseconds>(*next);
+}
+
 void World::run_until_idle(Milliseconds limit) {
     const Instant end = with([&](State& state) { return state.time.now() + limit; });
     while (with([&](State& state) { return state.time.now() < end; }) && step(limit)) {
@@ -153,6 +188,7 @@ void World::follow_real_time(boost::asio::any_io_executor executor, double speed
     auto ticker = std::make_shared<Ticker>(weak_from_this(), std::move(executor), speed);
     {
         const std::scoped_lock lock(mutex_);
+        state_->counted = 1 / speed;
         ticker_ = ticker;
     }
     ticker->tick();

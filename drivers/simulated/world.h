@@ -28,7 +28,9 @@ class Faults;
 
 class World final : public Clock, public std::enable_shared_from_this<World> {
   public:
-    [[nodiscard]] static std::shared_ptr<World> make(std::uint64_t seed = 1, Timing timing = {});
+    /// `start`: the time of day it begins at; without, the first of January 2026.
+    [[nodiscard]] static std::shared_ptr<World> make(std::uint64_t seed = 1, Timing timing = {},
+                                                     std::optional<Timestamp> start = {});
     ~World() override;
     World(const World&) = delete;
     World& operator=(const World&) = delete;
@@ -37,6 +39,10 @@ class World final : public Clock, public std::enable_shared_from_this<World> {
     Result<void> add_host(HostModel host);
     /// The bandwidth between two hosts, beside what their cards can do.
     void set_link(const std::string& a, const std::string& b, BytesPerSecond bandwidth);
+    /// A VM that was there before Ballast was: defined, and long since booted if it runs. Set its load first.
+    Result<void> add_vm(const std::string& host, const DomainDefinition& definition, bool running);
+    /// The path of a volume made on the host. Errors: those of Storage::create_volume.
+    Result<std::string> add_volume(const std::string& host, const NewVolume& volume);
     /// What a VM's guest does; without, `set_common_load` or nothing.
     void set_load(const VmId& vm, GuestLoad load);
     void set_common_load(GuestLoad load);
@@ -48,7 +54,12 @@ class World final : public Clock, public std::enable_shared_from_this<World> {
     bool step(Milliseconds limit = std::chrono::hours(24));
     /// Steps until nothing is left to happen.
     void run_until_idle(Milliseconds limit = std::chrono::hours(24));
-    /// From now on time goes by itself, `speed` virtual seconds per real one, on the executor's loop.
+    /// When something happens next, whole milliseconds; nothing: only calls can bring anything about.
+    [[nodiscard]] std::optional<Timestamp> next_event() const;
+    /// Calls it when that much time has gone by, without the mutex. For as long as the world lives.
+    void at(Milliseconds after, std::function<void(World&)> act);
+    /// From now on time goes by itself, `speed` virtual seconds per real one, on the executor's loop. Counters of CPU
+    /// time go by real time, so that a load reads the same at every speed.
     void follow_real_time(boost::asio::any_io_executor executor, double speed = 1.0);
 
     // What is really so, whatever the hosts can be asked: for assertions.
@@ -82,7 +93,7 @@ class World final : public Clock, public std::enable_shared_from_this<World> {
         World& world_;
     };
 
-    World(std::uint64_t seed, Timing timing);
+    World(std::uint64_t seed, Timing timing, std::optional<Timestamp> start);
     void deliver();
     bool fire(Milliseconds limit);
 
