@@ -63,13 +63,14 @@ std::string summary(const Snapshot& snapshot, const HostPair& pair) {
 
 PairChecker::PairChecker(std::shared_ptr<Pauses> pauses, std::shared_ptr<store::Store> store,
                          std::shared_ptr<HostRegistry> hosts, std::shared_ptr<const Clock> clock,
-                         std::shared_ptr<IdSource> ids, Milliseconds interval)
+                         std::shared_ptr<IdSource> ids, Milliseconds interval, Milliseconds look)
     : pauses_(std::move(pauses)),
       store_(std::move(store)),
       hosts_(std::move(hosts)),
       clock_(std::move(clock)),
       ids_(std::move(ids)),
-      interval_(interval) {}
+      interval_(interval),
+      look_(look) {}
 
 drivers::Task<HostPair> PairChecker::check(HostId from_id, HostId to_id) {
     const auto self = shared_from_this();
@@ -219,7 +220,7 @@ std::optional<std::pair<HostId, HostId>> PairChecker::most_urgent() {
 
 asio::awaitable<void> PairChecker::keep_fresh() {
     const auto self = shared_from_this();
-    const Milliseconds tick = std::clamp(interval_ / 20, Milliseconds{20}, Milliseconds{1'000});
+    const Milliseconds tick = std::clamp(interval_ / 20, std::min(Milliseconds{20}, look_), look_);
     while (!pauses_->ended()) {
         co_await Pauses::wait(pauses_, tick);
         if (pauses_->ended()) co_return;

@@ -51,7 +51,7 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
   public:
     PairChecker(std::shared_ptr<Pauses> pauses, std::shared_ptr<store::Store> store,
                 std::shared_ptr<HostRegistry> hosts, std::shared_ptr<const Clock> clock, std::shared_ptr<IdSource> ids,
-                Milliseconds interval);
+                Milliseconds interval, Milliseconds look);
 
     /// Checks the pair now and stores it. Errors: not_found, invalid_argument (the same host), unavailable.
     drivers::Task<HostPair> check(HostId from, HostId to);
@@ -79,6 +79,7 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     std::shared_ptr<const Clock> clock_;
     std::shared_ptr<IdSource> ids_;
     Milliseconds interval_;
+    Milliseconds look_;                        ///< between two looks for a pair that is due
     std::set<HostId> busy_;                    ///< hosts of the checks that run now
     std::map<PairId, Timestamp> tried_;        ///< also those that failed
     std::map<HostId, Timestamp> ready_since_;  ///< what was found before a host was (again) ready is not fresh

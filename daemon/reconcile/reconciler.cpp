@@ -42,10 +42,11 @@ Reconciler::Reconciler(asio::any_io_executor loop, std::shared_ptr<store::Store>
       registry_(std::move(registry)),
       clock_(std::move(clock)),
       options_(std::move(options)),
+      jitter_(options_.jitter_seed != 0 ? static_cast<std::uint32_t>(options_.jitter_seed) : std::random_device{}()),
       applier_(std::make_shared<Applier>(store_)),
       board_(std::make_shared<StatsBoard>()),
-      pairs_(
-          std::make_shared<PairChecker>(pauses_, store_, registry_, clock_, std::move(ids), options_.pair_interval)) {}
+      pairs_(std::make_shared<PairChecker>(pauses_, store_, registry_, clock_, std::move(ids), options_.pair_interval,
+                                           options_.pair_look)) {}
 
 Reconciler::~Reconciler() {
     stop();

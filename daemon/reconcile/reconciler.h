@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <string>
 
@@ -29,6 +30,7 @@ struct ReconcileOptions {
     Milliseconds sweep_interval{10'000};
     Milliseconds list_interval{5 * 60'000};
     Milliseconds pair_interval{10 * 60'000};
+    Milliseconds pair_look{1'000};    ///< between two looks for a pair whose check is due
     Milliseconds settle{25};          ///< events of one action are gathered this long
     Milliseconds retry_pause{1'000};  ///< before a domain is read again that could not be read; doubles to a minute
     /// A VM that is defined nowhere is looked for this long before it is believed to be gone; while hosts are still
@@ -36,7 +38,8 @@ struct ReconcileOptions {
     Milliseconds search{250};
     Milliseconds search_limit{30'000};
     std::size_t reads_per_host = 4;
-    StartVm start_vm = {};  ///< empty: nothing is started by itself
+    std::uint64_t jitter_seed = 0;  ///< of the pauses between sweeps; 0: the system's randomness
+    StartVm start_vm = {};          ///< empty: nothing is started by itself
 };
 
 class Reconciler final : public Observer, public std::enable_shared_from_this<Reconciler> {
@@ -107,12 +110,14 @@ class Reconciler final : public Observer, public std::enable_shared_from_this<Re
     boost::asio::awaitable<void> sweep_for_ever(HostId host, std::uint64_t round);
     drivers::Task<> sweep(HostId host);
     void compare(const HostId& host, const HostSample& sample);
+    [[nodiscard]] Milliseconds jittered(Milliseconds time);
 
     std::shared_ptr<Pauses> pauses_;
     std::shared_ptr<store::Store> store_;
     std::shared_ptr<Registry> registry_;
     std::shared_ptr<const Clock> clock_;
     ReconcileOptions options_;
+    std::minstd_rand jitter_;
     std::shared_ptr<Applier> applier_;
     std::shared_ptr<StatsBoard> board_;
     std::shared_ptr<PairChecker> pairs_;

@@ -1,6 +1,5 @@
 // The sweep of one host: statistics in one bulk call, and what they show to differ from the rows.
 #include <algorithm>
-#include <random>
 
 #include <spdlog/spdlog.h>
 
@@ -15,13 +14,6 @@ using Steady = std::chrono::steady_clock;
 namespace {
 
 constexpr Milliseconds longest_pause{5 * 60'000};
-
-/// Within a tenth, so that hosts do not all answer in the same moment.
-Milliseconds jittered(Milliseconds time) {
-    static std::minstd_rand random(std::random_device{}());  // loop thread only
-    std::uniform_real_distribution<double> factor(0.9, 1.1);
-    return std::chrono::duration_cast<Milliseconds>(time * factor(random));
-}
 
 /// A host that takes long is asked less often: at most a fifth of the time is spent asking it.
 Milliseconds pause_after(Milliseconds interval, Milliseconds took, int failures) {
@@ -56,6 +48,12 @@ bool asks_for_vcpus(std::map<VmId, std::pair<int, int>>& asked, const Vm* row, c
 }
 
 }  // namespace
+
+/// Within a tenth, so that hosts do not all answer in the same moment.
+Milliseconds Reconciler::jittered(Milliseconds time) {
+    std::uniform_real_distribution<double> factor(0.9, 1.1);
+    return std::chrono::duration_cast<Milliseconds>(time * factor(jitter_));
+}
 
 asio::awaitable<void> Reconciler::sweep_for_ever(HostId host, std::uint64_t round) {
     const auto self = shared_from_this();

@@ -37,7 +37,10 @@ class MigrationDesk : public std::enable_shared_from_this<MigrationDesk> {
 
     /// Follows the store: lanes that fall free, and moves that end and teach their curve.
     void start();
-    void stop() { subscription_.reset(); }
+    void stop() {
+        subscription_.reset();
+        lanes_.forget();
+    }
 
     [[nodiscard]] LaneQueue& lanes() { return lanes_; }
     [[nodiscard]] LiveMoves& moves() { return moves_; }

@@ -34,6 +34,8 @@ class LaneQueue {
     Task<> wait_turn(RunPtr run, migration::QueuedMove move);
     /// The turn is over: its row stands in the store, or it will not start. Idempotent.
     void leave(const JobId& job);
+    /// The daemon stops: who waits here is waited for by nobody.
+    void forget() { entries_.clear(); }
     /// Migrations began or ended: somebody may start. Also wakes those that were asked to stop.
     void changed();
     [[nodiscard]] QueueView view() const;
