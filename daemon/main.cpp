@@ -27,6 +27,7 @@ struct Options {
     bool print_sample = false;
     bool print_config = false;
     std::string token_name = "recovered";
+    ballast::daemon::SimulateOptions simulate;  ///< its file empty: real hosts
 };
 
 Result<Config> load(const Options& options) {
@@ -52,9 +53,10 @@ void end_after(asio::steady_timer& timer, std::chrono::milliseconds limit) {
     });
 }
 
-int serve(const Config& config) {
+int serve(const Config& config, const ballast::daemon::SimulateOptions& simulate) {
     asio::io_context loop(1);
-    const auto started = ballast::daemon::start(loop, config);
+    const auto started =
+        ballast::daemon::start(loop, config, simulate.file.empty() ? std::nullopt : std::optional(simulate));
     if (!started) return complain(started.error());
     const auto daemon = *started;
     asio::steady_timer limit(loop);
@@ -98,7 +100,7 @@ int run(const Options& options) {
     }
     if (const auto log = ballast::daemon::set_up_log(config->log); !log) return complain(log.error());
     ::signal(SIGPIPE, SIG_IGN);
-    return serve(*config);
+    return serve(*config, options.simulate);
 }
 
 }  // namespace
@@ -112,6 +114,12 @@ int main(int count, char** words) {
     app.add_option("--set", options.sets, "Sets one key: --set server.port=8471")->allow_extra_args(false);
     app.add_flag("--print-sample-config", options.print_sample, "Prints every key with its documentation and default");
     app.add_flag("--print-config", options.print_config, "Prints the configuration that counts");
+    auto* simulate = app.add_option("--simulate", options.simulate.file,
+                                    "Serves the cluster that this cluster.json describes, in memory; no libvirt host");
+    app.add_option("--speed", options.simulate.speed, "Its seconds per real one, 0.01 to 10000 (default 1)")
+        ->needs(simulate);
+    app.add_option("--traces", options.simulate.traces, "Folder of the PlanetLab traces that its loads ask for")
+        ->needs(simulate);
     CLI::App* token = app.add_subcommand("token", "Tokens, on this machine, while the daemon does not run");
     CLI::App* recovery = token->add_subcommand("recover", "Makes an admin token and prints it once");
     recovery->add_option("--name", options.token_name, "The token's name");

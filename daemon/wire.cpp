@@ -116,13 +116,14 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     Wired(asio::io_context& loop, config::Config config)
         : loop_(loop), config_(std::move(config)), prune_timer_(loop) {}
 
-    Result<void> start();
+    Result<void> start(const std::optional<SimulateOptions>& simulate);
     [[nodiscard]] std::string url() const override;
     [[nodiscard]] std::string fingerprint() const override { return server_->tls().key_fingerprint; }
     asio::awaitable<void> stop() override;
 
   private:
     Result<void> open_store();
+    Result<void> choose_driver(const std::optional<SimulateOptions>& simulate);
     void connect_hosts();
     void run_jobs();
     Result<void> serve();
@@ -143,7 +144,8 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<jobs::MigrationDesk> migrations_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
-    std::shared_ptr<drivers::Driver> libvirt_ = drivers::libvirt::make_libvirt_driver();
+    std::shared_ptr<Simulation> simulation_;
+    std::shared_ptr<drivers::Driver> driver_;
 };
 
 Result<void> Wired::open_store() {
@@ -155,10 +157,21 @@ Result<void> Wired::open_store() {
     return {};
 }
 
+/// Real hosts or simulated ones, never both.
+Result<void> Wired::choose_driver(const std::optional<SimulateOptions>& simulate) {
+    if (!simulate) {
+        driver_ = drivers::libvirt::make_libvirt_driver();
+        return {};
+    }
+    BALLAST_TRY(simulation_, Simulation::open(*simulate, clock_->now()));
+    driver_ = simulation_->driver();
+    return {};
+}
+
 void Wired::connect_hosts() {
     const reconcile::RegistryOptions options{.connect_timeout = config_.hosts.connect_timeout,
                                              .call_timeout = config_.hosts.call_timeout};
-    hosts_ = std::make_shared<reconcile::Registry>(loop_.get_executor(), store_, drivers::Catalog({libvirt_}), options);
+    hosts_ = std::make_shared<reconcile::Registry>(loop_.get_executor(), store_, drivers::Catalog({driver_}), options);
     reconcile::ReconcileOptions looking;
     looking.sweep_interval = config_.hosts.sweep_interval;
     looking.list_interval = config_.hosts.xml_sweep_interval;
@@ -218,7 +231,7 @@ api::Services Wired::api_services() const {
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
     };
-    services.check_uri = [libvirt = libvirt_](std::string_view uri) { return libvirt->check_uri(uri); };
+    services.check_uri = [driver = driver_](std::string_view uri) { return driver->check_uri(uri); };
     services.cluster_name = config_.cluster.name;
     services.version = BALLAST_VERSION;
     services.default_pool = config_.cluster.default_pool;
@@ -272,13 +285,16 @@ asio::awaitable<void> Wired::prune_for_ever() {
     }
 }
 
-Result<void> Wired::start() {
+Result<void> Wired::start(const std::optional<SimulateOptions>& simulate) {
+    BALLAST_CHECK(choose_driver(simulate));
     BALLAST_CHECK(open_store());
+    if (simulation_) BALLAST_CHECK(simulation_->check_store(*store_->snapshot()));
     connect_hosts();
     run_jobs();
     BALLAST_CHECK(serve());
     BALLAST_CHECK(make_first_token());
     asio::co_spawn(loop_, prune_for_ever(), asio::detached);
+    if (simulation_) simulation_->start(loop_, store_);
     return {};
 }
 
@@ -290,6 +306,7 @@ std::string Wired::url() const {
 asio::awaitable<void> Wired::stop() {
     const auto self = shared_from_this();
     prune_timer_.cancel();
+    if (simulation_) simulation_->stop();
     engine_->stop();
     migrations_->stop();
     co_await server_->stop(config_.jobs.stop_timeout / 2);
@@ -300,9 +317,10 @@ asio::awaitable<void> Wired::stop() {
 
 }  // namespace
 
-Result<std::shared_ptr<Daemon>> start(asio::io_context& loop, const config::Config& config) {
+Result<std::shared_ptr<Daemon>> start(asio::io_context& loop, const config::Config& config,
+                                      const std::optional<SimulateOptions>& simulate) {
     auto wired = std::make_shared<Wired>(loop, config);
-    BALLAST_CHECK(wired->start());
+    BALLAST_CHECK(wired->start(simulate));
     return wired;
 }
 

@@ -3,6 +3,7 @@
 // Loop thread.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -10,6 +11,7 @@
 
 #include "core/error.h"
 #include "daemon/config/config.h"
+#include "daemon/simulation.h"
 
 namespace ballast::daemon {
 
@@ -26,8 +28,9 @@ class Daemon {
 };
 
 /// Opens the store, connects the hosts, takes up the jobs that were left running, and serves. Errors: those of the
-/// parts, each naming what is wrong with which setting.
-[[nodiscard]] Result<std::shared_ptr<Daemon>> start(boost::asio::io_context& loop, const config::Config& config);
+/// parts, each naming what is wrong with which setting. With `simulate` its hosts are in memory.
+[[nodiscard]] Result<std::shared_ptr<Daemon>> start(boost::asio::io_context& loop, const config::Config& config,
+                                                    const std::optional<SimulateOptions>& simulate = {});
 
 /// Makes an admin token straight in the store of a daemon that is not running: the way back in (SAFETY.md 13). Returns
 /// the secret.
