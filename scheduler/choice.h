@@ -6,13 +6,17 @@
 #include <cstdint>
 
 #include "scheduler/rules/rule.h"
+#include "scheduler/scorers/catalog.h"
 
 namespace ballast::scheduler {
 
 /// Whether every rule accepts the host.
 [[nodiscard]] bool fits(const Candidate& candidate);
-/// The score of a host that fits: higher is better.
-[[nodiscard]] double score_of(const Candidate& candidate);
+/// What lies around the hosts of this request, and how they are compared.
+[[nodiscard]] Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& request,
+                                        const Preferences& preferences);
+/// The same for a caller that knows the groups better.
+[[nodiscard]] Surroundings without_groups(const PlacementRequest& request, const Preferences& preferences);
 /// Scores as they are compared: floating noise must not decide between equal hosts.
 [[nodiscard]] std::int64_t rank(double score);
 

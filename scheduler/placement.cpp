@@ -7,36 +7,15 @@
 #include "scheduler/fleet/residency.h"
 #include "scheduler/host_view.h"
 #include "scheduler/rules/catalog.h"
+#include "scheduler/scorers/catalog.h"
 
 namespace ballast::scheduler {
 namespace {
 
-double share(double used, double of) {
-    return of > 0 ? std::clamp(used / of, 0.0, 1.0) : 1.0;
-}
-
-/// Spreading: what is left of each resource after the placement, so that the emptiest host in its scarcest resource
-/// wins. A vector, not a sum: full memory is not made good by idle cores.
-std::vector<ScoreTerm> score_terms(const VmSpec& spec, const HostView& view) {
-    const auto memory = static_cast<double>((view.promised_memory + memory_demand(spec, *view.host)).count());
-    const double vcpus = view.promised_vcpus + spec.vcpus;
-    return {{"memory_left", 1 - share(memory, static_cast<double>(usable_memory(*view.host).count())), 1},
-            {"vcpus_left", 1 - share(vcpus, usable_vcpus(*view.host)), 1}};
-}
-
-/// 1 - the weighted quadratic mean of what is used: the norm of the utilisation vector, turned so that more is better.
-double total_score(const std::vector<ScoreTerm>& terms) {
-    double sum = 0;
-    double weights = 0;
-    for (const ScoreTerm& term : terms) {
-        sum += term.weight * (1 - term.value) * (1 - term.value);
-        weights += term.weight;
-    }
-    return weights > 0 ? 1 - std::sqrt(sum / weights) : 0;
-}
-
-Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& request) {
-    return {.groups = view_groups(snapshot, &request.spec, request.vm)};
+/// A policy that is gone since the VM was made must not keep it from running: the cluster's own takes its place.
+const Policy& policy_of(const PlacementRequest& request, const Policies& policies) {
+    if (const auto named = policies.find(request.spec.placement.policy)) return **named;
+    return *policies.find({}).value_or(&built_in_policies().front());
 }
 
 HostVerdict judge_host(const Candidate& candidate) {
@@ -48,8 +27,8 @@ HostVerdict judge_host(const Candidate& candidate) {
         verdict.accepted = verdict.accepted && verdict.rules.back().accepted;
     }
     if (!verdict.accepted) return verdict;
-    verdict.terms = score_terms(candidate.spec(), view);
-    verdict.score = total_score(verdict.terms);
+    verdict.terms = score_terms(candidate);
+    verdict.score = score_of(candidate);
     return verdict;
 }
 
@@ -108,12 +87,20 @@ Result<void> guard(const Snapshot& snapshot, const PlacementRequest& request, co
 
 }  // namespace
 
-bool fits(const Candidate& candidate) {
-    return std::ranges::all_of(rule_catalog(), [&](const RuleEntry& rule) { return rule.fits(candidate); });
+Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& request, const Preferences& preferences) {
+    Surroundings around = without_groups(request, preferences);
+    around.groups = view_groups(snapshot, &request.spec, request.vm);
+    return around;
 }
 
-double score_of(const Candidate& candidate) {
-    return total_score(score_terms(candidate.spec(), candidate.view));
+Surroundings without_groups(const PlacementRequest& request, const Preferences& preferences) {
+    return {.groups = {},
+            .load = preferences.load.get(),
+            .weights = Weights(policy_of(request, preferences.policies))};
+}
+
+bool fits(const Candidate& candidate) {
+    return std::ranges::all_of(rule_catalog(), [&](const RuleEntry& rule) { return rule.fits(candidate); });
 }
 
 std::int64_t rank(double score) {
@@ -126,9 +113,14 @@ std::uint64_t hash_of(const HostId& host) {
     return hash;
 }
 
-Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed) {
-    Decision decision{.chosen = {}, .hosts = {}, .snapshot_seq = snapshot.seq, .seed = seed};
-    const Surroundings around = surroundings(snapshot, request);
+Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
+                const Preferences& preferences) {
+    Decision decision{.chosen = {},
+                      .hosts = {},
+                      .snapshot_seq = snapshot.seq,
+                      .seed = seed,
+                      .policy = policy_of(request, preferences.policies).name};
+    const Surroundings around = surroundings(snapshot, request, preferences);
     for (const HostView& view : view_hosts(snapshot, request.vm))
         if (!request.only || *request.only == view.host->id)
             decision.hosts.push_back(judge_host({snapshot, request, view, around}));
@@ -152,7 +144,7 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(host);
     if (row == nullptr || row->state == HostState::removed) return gone(host);
-    return guard(snapshot, request, view_host(snapshot, host, request.vm), surroundings(snapshot, request));
+    return guard(snapshot, request, view_host(snapshot, host, request.vm), surroundings(snapshot, request, {}));
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request) {

@@ -5,6 +5,7 @@
 // moment, so that two creates at once never get the same room. Pure: same snapshot, request and seed, same decision.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@
 #include <boost/describe/class.hpp>
 
 #include "core/snapshot.h"
+#include "scheduler/plan/load.h"
+#include "scheduler/policy.h"
 
 namespace ballast::scheduler {
 
@@ -60,16 +63,24 @@ struct HostVerdict {
 };
 BOOST_DESCRIBE_STRUCT(HostVerdict, (), (host, name, accepted, score, terms, rules))
 
+/// How hosts that may take a VM are compared.
+struct Preferences {
+    Policies policies;
+    std::shared_ptr<const ClusterLoad> load;  ///< what VMs use; null: not known
+};
+
 struct Decision {
     std::optional<HostId> chosen;
     std::vector<HostVerdict> hosts;  ///< by name
     std::uint64_t snapshot_seq = 0;
     std::uint64_t seed = 0;
+    std::string policy;  ///< by which they were compared
     friend bool operator==(const Decision&, const Decision&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed))
+BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed, policy))
 
-[[nodiscard]] Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed);
+[[nodiscard]] Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
+                              const Preferences& preferences = {});
 
 /// Why nothing was chosen: every host with each rule that said no and its numbers. resource_exhausted where a host
 /// lacks nothing but room, else failed_precondition.

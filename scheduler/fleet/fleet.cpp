@@ -34,6 +34,11 @@ void Fleet::follow(std::shared_ptr<const Snapshot> next) {
     take(residency_.follow(std::move(next)));
 }
 
+void Fleet::prefer(Preferences preferences) {
+    preferences_ = std::move(preferences);
+    classes_.clear();
+}
+
 void Fleet::hold(Claim claim) {
     take(residency_.hold(std::move(claim)));
 }
@@ -80,7 +85,10 @@ Fleet::Class& Fleet::class_of(const PlacementRequest& request) {
     const auto known = std::find_if(first, last, [&](const auto& kind) { return alike(kind.second.request, request); });
     if (known != last) return known->second;
     make_room();
-    return classes_.emplace(hash, Class{.request = relaxed(request), .order = {}})->second;
+    Class fresh;
+    fresh.request = relaxed(request);
+    fresh.around = without_groups(fresh.request, preferences_);
+    return classes_.emplace(hash, std::move(fresh))->second;
 }
 
 void Fleet::make_room() {
@@ -91,8 +99,7 @@ void Fleet::make_room() {
 void Fleet::rank_slot(Class& kind, Slot slot) {
     Tournament::Key key = Tournament::out;
     if (takes_part(slot)) {
-        static const Surroundings nobody;  // a class has no groups
-        const Candidate candidate{*snapshot(), kind.request, views_[slot], nobody};
+        const Candidate candidate{*snapshot(), kind.request, views_[slot], kind.around};
         if (fits(candidate)) key = rank(score_of(candidate));
     }
     kind.order.set(slot, key);
@@ -129,7 +136,7 @@ void Fleet::consider_own(Search& search, Slot slot) const {
 }
 
 std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
-    Search search{.request = request, .seed = seed};
+    Search search{.request = request, .seed = seed, .around = without_groups(request, preferences_)};
     search.around.groups =
         view_groups(*snapshot(), request.spec, request.vm, residency_.members_of(request.spec), places_);
     const auto own = residency_.places_of(request.vm);

@@ -26,6 +26,8 @@ class Fleet {
     Fleet() = default;
     explicit Fleet(std::shared_ptr<const Snapshot> snapshot) { follow(std::move(snapshot)); }
 
+    /// Compares hosts by these from now on.
+    void prefer(Preferences preferences);
     /// Takes over what has changed since the snapshot that it followed last.
     void follow(std::shared_ptr<const Snapshot> next);
     /// Counts a claim that is on its way to the store, until it is released or a snapshot has it.
@@ -44,6 +46,7 @@ class Fleet {
     using Slot = Residency::Slot;
     struct Class {
         PlacementRequest request;
+        Surroundings around;  ///< without groups
         Tournament order;
         std::uint64_t seen = 0;   ///< changes of the journal that it has followed
         std::uint64_t epoch = 0;  ///< of what concerns every host
@@ -62,6 +65,7 @@ class Fleet {
     [[nodiscard]] bool takes_part(Slot slot) const;
 
     Residency residency_;
+    Preferences preferences_;
     std::vector<HostView> views_;                       // by slot
     std::vector<std::shared_ptr<const Host>> counted_;  // by slot: as it is counted in places_
     Groups places_;                                     // hosts and zones that accept work

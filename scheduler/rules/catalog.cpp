@@ -19,6 +19,7 @@
 #include "scheduler/rules/spread.h"
 #include "scheduler/rules/storage_reachable.h"
 #include "scheduler/rules/taints.h"
+#include "scheduler/rules/working_set_fit.h"
 
 namespace ballast::scheduler {
 namespace {
@@ -37,11 +38,11 @@ constexpr RuleEntry entry() {
 }
 
 constexpr std::array catalog{
-    entry<HostReady>(),        entry<PairReady>(), entry<BoundToHost>(),   entry<PinnedHosts>(),
-    entry<HostLabels>(),       entry<Taints>(),    entry<CpuCompatible>(), entry<StorageReachable>(),
-    entry<NetworkReachable>(), entry<Devices>(),   entry<AntiAffinity>(),  entry<Affinity>(),
-    entry<GroupLimit>(),       entry<Spread>(),    entry<NumaFit>(),       entry<CpuFit>(),
-    entry<MemoryFit>(),
+    entry<HostReady>(),        entry<PairReady>(),     entry<BoundToHost>(),   entry<PinnedHosts>(),
+    entry<HostLabels>(),       entry<Taints>(),        entry<CpuCompatible>(), entry<StorageReachable>(),
+    entry<NetworkReachable>(), entry<Devices>(),       entry<AntiAffinity>(),  entry<Affinity>(),
+    entry<GroupLimit>(),       entry<Spread>(),        entry<NumaFit>(),       entry<CpuFit>(),
+    entry<MemoryFit>(),        entry<WorkingSetFit>(),
 };
 
 }  // namespace

@@ -39,6 +39,20 @@ int members_at(const Candidate& candidate, std::string_view group, AffinityScope
     return at != facts->by_zone.end() ? at->second.members : 0;
 }
 
+int fewest_members(const Groups& groups, const GroupFacts& facts, AffinityScope scope) {
+    if (scope == AffinityScope::host) {
+        if (std::ssize(facts.by_host) < groups.hosts) return 0;
+        const auto at = std::ranges::min_element(facts.by_host, {}, [](const auto& entry) { return entry.second; });
+        return at != facts.by_host.end() ? at->second : 0;
+    }
+    int least = groups.zones.empty() ? 0 : facts.members;
+    for (const auto& [zone, hosts] : groups.zones) {
+        const auto at = facts.by_zone.find(zone);
+        least = std::min(least, at != facts.by_zone.end() ? at->second.members : 0);
+    }
+    return least;
+}
+
 std::string place_name(const Candidate& candidate, AffinityScope scope) {
     if (scope == AffinityScope::host) return candidate.host().name;
     const auto zone = zone_of(candidate.host());

@@ -8,6 +8,8 @@ namespace ballast::scheduler {
 
 /// Members in the candidate's host or zone.
 [[nodiscard]] int members_at(const Candidate& candidate, std::string_view group, AffinityScope scope);
+/// The fewest members that any place has which accepts work.
+[[nodiscard]] int fewest_members(const Groups& groups, const GroupFacts& facts, AffinityScope scope);
 /// "h1", "zone a" or "the hosts without a zone".
 [[nodiscard]] std::string place_name(const Candidate& candidate, AffinityScope scope);
 /// Names of the members there, at most a few of them.

@@ -14,6 +14,7 @@
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
 #include "scheduler/plan/load.h"
+#include "scheduler/policy.h"
 
 namespace ballast::scheduler {
 
@@ -25,6 +26,7 @@ enum class RuleScope : std::uint8_t { host, zone, cluster };
 struct Surroundings {
     Groups groups;                      ///< those of the VM
     const ClusterLoad* load = nullptr;  ///< what VMs use; null: not known
+    Weights weights = {};               ///< how hosts that fit are compared
 };
 
 /// One host asked about one VM.

@@ -221,10 +221,11 @@ TEST(PairReady, WantsACheckedPairWithoutRefusal) {
 TEST(RuleCatalog, NamesEveryRuleOnce) {
     std::vector<std::string_view> names;
     for (const RuleEntry& rule : rule_catalog()) names.push_back(rule.name);
-    EXPECT_THAT(names, testing::UnorderedElementsAre("host_ready", "pair_ready", "bound_to_host", "pinned_hosts",
-                                                     "host_labels", "taints", "cpu_compatible", "storage_reachable",
-                                                     "network_reachable", "devices", "anti_affinity", "affinity",
-                                                     "group_limit", "spread", "numa_fit", "cpu_fit", "memory_fit"));
+    EXPECT_THAT(
+        names, testing::UnorderedElementsAre("host_ready", "pair_ready", "bound_to_host", "pinned_hosts", "host_labels",
+                                             "taints", "cpu_compatible", "storage_reachable", "network_reachable",
+                                             "devices", "anti_affinity", "affinity", "group_limit", "spread",
+                                             "numa_fit", "cpu_fit", "memory_fit", "working_set_fit"));
 }
 
 }  // namespace
