@@ -119,12 +119,24 @@ Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::
                       .hosts = {},
                       .snapshot_seq = snapshot.seq,
                       .seed = seed,
-                      .policy = policy_of(request, preferences.policies).name};
+                      .policy = policy_of(request, preferences.policies).name,
+                      .conflict = {},
+                      .nearest = {}};
     const Surroundings around = surroundings(snapshot, request, preferences);
     for (const HostView& view : view_hosts(snapshot, request.vm))
         if (!request.only || *request.only == view.host->id)
             decision.hosts.push_back(judge_host({snapshot, request, view, around}));
     decision.chosen = choose(decision.hosts, seed);
+    if (decision.chosen) return decision;
+    decision.conflict = find_conflict(snapshot, request, decision);
+    decision.nearest = find_nearest(snapshot, request, decision);
+    return decision;
+}
+
+Decision explain(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
+                 const Preferences& preferences) {
+    Decision decision = decide(snapshot, request, seed, preferences);
+    if (decision.chosen) decision.nearest = find_nearest(snapshot, request, decision);
     return decision;
 }
 
@@ -136,9 +148,11 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
     std::vector<std::string> reasons;
     for (const HostVerdict& verdict : decision.hosts) reasons.push_back(why_not(verdict));
     const bool room = std::ranges::any_of(decision.hosts, lacks_only_room);
-    return Error(
-        room ? Code::resource_exhausted : Code::failed_precondition,
-        fmt::format("no host can take {}: {}{}", vm_name, fmt::join(reasons, ", "), nearest_way_out(decision)));
+    const std::string way_out = decision.nearest ? "; " + decision.nearest->text : nearest_way_out(decision);
+    const std::string conflict =
+        decision.conflict && decision.conflict->rules.size() > 1 ? "; " + decision.conflict->text : "";
+    return Error(room ? Code::resource_exhausted : Code::failed_precondition,
+                 fmt::format("no host can take {}: {}{}{}", vm_name, fmt::join(reasons, ", "), conflict, way_out));
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {

@@ -16,6 +16,7 @@
 #include "core/snapshot.h"
 #include "scheduler/plan/load.h"
 #include "scheduler/policy.h"
+#include "scheduler/ways_out.h"
 
 namespace ballast::scheduler {
 
@@ -74,13 +75,20 @@ struct Decision {
     std::vector<HostVerdict> hosts;  ///< by name
     std::uint64_t snapshot_seq = 0;
     std::uint64_t seed = 0;
-    std::string policy;  ///< by which they were compared
+    std::string policy;                  ///< by which they were compared
+    std::optional<Conflict> conflict;    ///< where nothing was chosen: the fewest rules that leave no host
+    std::optional<NearestHost> nearest;  ///< the refused host that needs the smallest change, see explain()
     friend bool operator==(const Decision&, const Decision&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed, policy))
+BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed, policy, conflict, nearest))
 
 [[nodiscard]] Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
                               const Preferences& preferences = {});
+
+/// The same with the smallest change that would make the best refused host fit, also where another one was chosen. That
+/// costs more than the decision: decide() does it only where no host was found.
+[[nodiscard]] Decision explain(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
+                               const Preferences& preferences = {});
 
 /// Why nothing was chosen: every host with each rule that said no and its numbers. resource_exhausted where a host
 /// lacks nothing but room, else failed_precondition.

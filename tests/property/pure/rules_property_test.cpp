@@ -1,4 +1,6 @@
 // The two answers of a rule, the cheap one and the explained one, are the same, whatever the cluster looks like.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
@@ -133,6 +135,38 @@ RC_GTEST_PROP(RulesProperty, AnswerAlikeWithAndWithoutWords, ()) {
             RC_ASSERT(!verdict.detail.empty());
         }
     }
+}
+
+RC_GTEST_PROP(RulesProperty, AcceptTheHostOnceTheChangesThatWereNamedAreMade, ()) {
+    const int hosts = any(1, 4);
+    const Snapshot snapshot = any_cluster(hosts);
+    const PlacementRequest request = any_request(hosts);
+    const Decision decision = explain(snapshot, request, 1);
+    if (!decision.nearest) return;
+    RC_TAG("named");
+    for (const WayOut& way : decision.nearest->ways) {
+        Snapshot changed = snapshot;
+        PlacementRequest asked = request;
+        for (const Change& change : way.changes) apply_change(change, changed, asked);
+        const auto taken = check_claim(changed, decision.nearest->host, asked);
+        if (!taken) RC_FAIL(decision.nearest->text + ": " + taken.error().message());
+    }
+}
+
+RC_GTEST_PROP(RulesProperty, ThatAreNamedAsAConflictLeaveNoHostAndNoneOfThemIsNamedForNothing, ()) {
+    const int hosts = any(1, 6);
+    const Decision decision = decide(any_cluster(hosts), any_request(hosts), 1);
+    if (!decision.conflict) return;
+    const auto leaves_none = [&](const std::string& without) {
+        return std::ranges::all_of(decision.hosts, [&](const HostVerdict& host) {
+            return std::ranges::any_of(host.rules, [&](const RuleVerdict& rule) {
+                return !rule.accepted && rule.rule != without &&
+                       std::ranges::find(decision.conflict->rules, rule.rule) != decision.conflict->rules.end();
+            });
+        });
+    };
+    RC_ASSERT(leaves_none(""));
+    for (const std::string& rule : decision.conflict->rules) RC_ASSERT(!leaves_none(rule));
 }
 
 }  // namespace

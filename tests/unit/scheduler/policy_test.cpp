@@ -41,7 +41,7 @@ TEST(Policies, ListWhatThereIsWhereANameIsUnknownAndPreferTheOwnOnes) {
     Policies policies;
     policies.own = {{"night", {{"packing", 1}}}, {"spread", {{"vcpus_left", 1}}}};
     EXPECT_EQ(policies.find("spread").value()->weights.size(), 1U);
-    EXPECT_EQ(policies.find("")->operator*().name, "spread");
+    EXPECT_EQ(policies.find("").value()->name, "spread");
     EXPECT_THAT(policies.find("day").error().message(),
                 AllOf(HasSubstr("'day'"), HasSubstr("night"), HasSubstr("pack")));
 }
