@@ -1,6 +1,7 @@
 #include "scheduler/placement.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "scheduler/choice.h"
@@ -71,6 +72,16 @@ std::string nearest_way_out(const Decision& decision) {
     return best;
 }
 
+/// Whether several wishes of the VM leave no host together, however ready and empty the hosts are.
+bool asks_the_impossible(const Decision& decision) {
+    constexpr std::array<std::string_view, 8> wishes{"pinned_hosts",  "host_labels", "taints",      "devices",
+                                                     "anti_affinity", "affinity",    "group_limit", "spread"};
+    return decision.conflict && decision.conflict->rules.size() > 1 &&
+           std::ranges::all_of(decision.conflict->rules, [&](const std::string& rule) {
+               return std::ranges::find(wishes, rule) != wishes.end();
+           });
+}
+
 Result<void> gone(const HostId& host) {
     return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
 }
@@ -94,9 +105,7 @@ Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& requ
 }
 
 Surroundings without_groups(const PlacementRequest& request, const Preferences& preferences) {
-    return {.groups = {},
-            .load = preferences.load.get(),
-            .weights = Weights(policy_of(request, preferences.policies))};
+    return {.groups = {}, .load = preferences.load.get(), .weights = Weights(policy_of(request, preferences.policies))};
 }
 
 bool fits(const Candidate& candidate) {
@@ -127,16 +136,14 @@ Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::
         if (!request.only || *request.only == view.host->id)
             decision.hosts.push_back(judge_host({snapshot, request, view, around}));
     decision.chosen = choose(decision.hosts, seed);
-    if (decision.chosen) return decision;
-    decision.conflict = find_conflict(snapshot, request, decision);
-    decision.nearest = find_nearest(snapshot, request, decision);
+    if (!decision.chosen) decision.conflict = find_conflict(snapshot, request, decision);
     return decision;
 }
 
 Decision explain(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
                  const Preferences& preferences) {
     Decision decision = decide(snapshot, request, seed, preferences);
-    if (decision.chosen) decision.nearest = find_nearest(snapshot, request, decision);
+    decision.nearest = find_nearest(snapshot, request, decision);
     return decision;
 }
 
@@ -148,11 +155,10 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
     std::vector<std::string> reasons;
     for (const HostVerdict& verdict : decision.hosts) reasons.push_back(why_not(verdict));
     const bool room = std::ranges::any_of(decision.hosts, lacks_only_room);
-    const std::string way_out = decision.nearest ? "; " + decision.nearest->text : nearest_way_out(decision);
-    const std::string conflict =
-        decision.conflict && decision.conflict->rules.size() > 1 ? "; " + decision.conflict->text : "";
+    const std::string conflict = asks_the_impossible(decision) ? "; " + decision.conflict->text : "";
     return Error(room ? Code::resource_exhausted : Code::failed_precondition,
-                 fmt::format("no host can take {}: {}{}{}", vm_name, fmt::join(reasons, ", "), conflict, way_out));
+                 fmt::format("no host can take {}: {}{}{}", vm_name, fmt::join(reasons, ", "), conflict,
+                             nearest_way_out(decision)));
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {

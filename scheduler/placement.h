@@ -86,7 +86,7 @@ BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed, policy, 
                               const Preferences& preferences = {});
 
 /// The same with the smallest change that would make the best refused host fit, also where another one was chosen. That
-/// costs more than the decision: decide() does it only where no host was found.
+/// costs more than the decision.
 [[nodiscard]] Decision explain(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
                                const Preferences& preferences = {});
 

@@ -1,6 +1,7 @@
 #pragma once
-// Rejects hosts where the working sets of all VMs, with the new one, would outgrow the memory for VMs too often: by
-// more than the stated risk, whatever was promised (host_view.h) or taken by others.
+// Rejects hosts where the working sets of all VMs, with the new one, would outgrow the memory for VMs by more than the
+// stated risk although the promise fits (a host that the promise does not fit is refused by memory_fit already). As
+// long as every VM is promised its whole maximum (host_view.h) that cannot be; it is the guard for promises of less.
 
 #include "scheduler/rules/rule.h"
 

@@ -93,7 +93,7 @@ TEST(Refusal, IsResourceExhaustedWhereOnlyRoomIsMissingAndNamesTheChange) {
                              .build();
     const Error error = refusal(decide(cluster, place(a_vm().memory(gibibytes(2))), 1), "web1");
     EXPECT_EQ(error.code(), Code::resource_exhausted);
-    EXPECT_THAT(error.message(), HasSubstr("it fits on h1 if db is moved away from h1"));
+    EXPECT_THAT(error.message(), HasSubstr("it fits on h1 if 1.2 GiB are freed on h1"));
 }
 
 TEST(Refusal, SaysWhatToDoWithoutAnyHost) {

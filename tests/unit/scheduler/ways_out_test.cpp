@@ -20,7 +20,7 @@ TEST(FindNearest, OffersToMoveAVmAwayOrToLowerTheMemory) {
                              .with(a_host("h1").memory(gibibytes(4)))
                              .with(a_vm("db").memory(gibibytes(3)).on("h1").running())
                              .build();
-    const Decision decision = decide(cluster, place(a_vm().memory(gibibytes(2))), 1);
+    const Decision decision = explain(cluster, place(a_vm().memory(gibibytes(2))), 1);
     ASSERT_TRUE(decision.nearest);
     EXPECT_EQ(decision.nearest->host, HostId("h1"));
     ASSERT_EQ(decision.nearest->ways.size(), 2U);
@@ -35,7 +35,7 @@ TEST(FindNearest, DoesNotOfferToMoveWhatMustNotBeMovedNorToGoBelowTheMinimum) {
     const auto cluster = a_cluster().with(a_host("h1").memory(gibibytes(4))).with(fixed).with(foreign).build();
     PlacementRequest request = place(a_vm().memory(gibibytes(2)));
     request.spec.memory_minimum = gibibytes(2);
-    EXPECT_FALSE(decide(cluster, request, 1).nearest);
+    EXPECT_FALSE(explain(cluster, request, 1).nearest);
 }
 
 TEST(FindNearest, PrefersTheHostThatNeedsTheLeast) {
@@ -43,7 +43,7 @@ TEST(FindNearest, PrefersTheHostThatNeedsTheLeast) {
                              .with(a_host("h1").in_maintenance().taint({"gpu", "", TaintEffect::no_place}))
                              .with(a_host("h2").taint({"gpu", "", TaintEffect::no_place}))
                              .build();
-    const Decision decision = decide(cluster, place(a_vm()), 1);
+    const Decision decision = explain(cluster, place(a_vm()), 1);
     ASSERT_TRUE(decision.nearest);
     EXPECT_EQ(decision.nearest->text, "it fits on h2 if the VM bears the taints of h2");
 }
@@ -51,7 +51,7 @@ TEST(FindNearest, PrefersTheHostThatNeedsTheLeast) {
 TEST(FindNearest, PutsTwoChangesTogetherWhereOneIsNotEnough) {
     const auto cluster =
         a_cluster().with(a_host("h1").in_maintenance().taint({"gpu", "", TaintEffect::no_place})).build();
-    const Decision decision = decide(cluster, place(a_vm()), 1);
+    const Decision decision = explain(cluster, place(a_vm()), 1);
     ASSERT_TRUE(decision.nearest);
     ASSERT_EQ(decision.nearest->ways.size(), 1U);
     EXPECT_EQ(decision.nearest->ways[0].changes.size(), 2U);
@@ -59,7 +59,7 @@ TEST(FindNearest, PutsTwoChangesTogetherWhereOneIsNotEnough) {
 
 TEST(FindNearest, NamesWhoHasToLeaveForAGroupThatKeepsApart) {
     const auto cluster = a_cluster().with(a_host("h4")).with(a_vm("db2").group("db").on("h4").running()).build();
-    const Decision decision = decide(cluster, place(a_vm("db3").group("db")), 1);
+    const Decision decision = explain(cluster, place(a_vm("db3").group("db")), 1);
     ASSERT_TRUE(decision.nearest);
     EXPECT_EQ(decision.nearest->text, "it fits on h4 if db2 is moved away from h4");
 }
