@@ -123,6 +123,7 @@ struct MigrationRequest {
     MigrationKnobs knobs;
     bool allow_unsafe = false;  ///< only with fresh evidence for every writable disk (SAFETY.md 9)
     bool resume_post_copy = false;
+    bool keep_paused = false;     ///< the guest stands still and is not to run on the target either
     std::string destination_xml;  ///< empty: the definition as it is
 };
 

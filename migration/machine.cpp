@@ -130,6 +130,8 @@ class Transition {
         if (phase() != Phase::preparing) return stay();
         if (step_.memo.cancel_requested) return go(Phase::cancelled, {Act::release_claim});
         step_.memo.called = true;
+        step_.memo.was_paused = step_.migration.paused = event_.paused;
+        if (event_.paused) step_.migration.terms.post_copy = false;  // also where an operator wants to switch later
         return go(Phase::setup, {Act::call_migrate, Act::watch_job});
     }
 

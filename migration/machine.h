@@ -32,7 +32,7 @@ struct MigrationMemo {
     bool called = false;
     bool may_have_switched = false;
     bool target_seen_running = false;
-    bool was_paused = false;
+    bool was_paused = false;  ///< before the call; it never switches, and is never resumed
     bool cancel_requested = false;
     bool declared_lost = false;
     bool adopted = false;                          ///< the store names the target as owner
@@ -95,6 +95,7 @@ struct MigrationEvent {
     std::optional<Verdict> verdict{};
     std::optional<Tuning> tuning{};
     std::optional<Steering> steering{};
+    bool paused = false;  ///< with preflight_passed: the guest stands still already
     std::string actor{};  ///< token name of the operator; empty: Ballast itself
     Milliseconds at{0};   ///< since the start, for the record of interventions
 };

@@ -58,6 +58,7 @@ unsigned int flags_of(const MigrationRequest& request) {
     if (request.mode != MigrationMode::stop_and_copy) flags |= VIR_MIGRATE_LIVE;
     if (pulls(request)) flags |= VIR_MIGRATE_POSTCOPY;
     if (request.resume_post_copy) flags |= VIR_MIGRATE_POSTCOPY_RESUME;
+    if (request.keep_paused) flags |= VIR_MIGRATE_PAUSED;
     if (request.allow_unsafe) flags |= VIR_MIGRATE_UNSAFE;
     return flags;
 }

@@ -157,9 +157,14 @@ Task<> Move::check_pair() {
         co_return Result<void>{};
     }
     const auto view = co_await look_at(source_, vm_);
-    if (!view || !*view || (*view)->state != DomainState::running) {
+    const bool paused = view && *view && (*view)->state == DomainState::paused;
+    if (!view || !*view || ((*view)->state != DomainState::running && !paused)) {
         const std::string reason = view ? "the VM does not run on the source" : view.error().message();
         post(MigrationEventKind::preflight_refused, reason);
+        co_return Result<void>{};
+    }
+    if (paused && migration::can_switch(row()->mode)) {
+        post(MigrationEventKind::preflight_refused, "the VM was paused meanwhile: it does not switch to post-copy");
         co_return Result<void>{};
     }
     // Once more: while it waited for its lane, somebody may have attached one (SAFETY.md 9).
@@ -169,7 +174,7 @@ Task<> Move::check_pair() {
     }
     const Result<void> stamped = co_await stamp(false);
     if (stamped)
-        post(MigrationEventKind::preflight_passed);
+        post({.kind = MigrationEventKind::preflight_passed, .paused = paused});
     else
         post(MigrationEventKind::preflight_refused, stamped.error().chain());
     co_return Result<void>{};
@@ -248,6 +253,7 @@ Task<> Move::call_migrate(bool resume_post_copy) {
                                 .knobs = migration->knobs,
                                 .allow_unsafe = migration::disks_are_proven(checks),
                                 .resume_post_copy = resume_post_copy,
+                                .keep_paused = migration->paused,
                                 .destination_xml = {}}),
                           boost::asio::detached);
     co_return Result<void>{};
@@ -327,6 +333,7 @@ Task<> Move::record_result() {
             add_seen(migration, seen);
             if (completed && completed->status == drivers::MigrationStatus::completed)
                 add_outcome(migration, *completed);
+            if (migration.paused) migration.downtime.reset();  // nobody waited for it
             transaction.put(std::move(migration), {"migration.recorded", "duration, downtime and bytes are recorded"});
             return {};
         }));

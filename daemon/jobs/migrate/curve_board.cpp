@@ -53,6 +53,7 @@ void CurveBoard::want(const VmId& vm) {
 }
 
 void CurveBoard::learn(const Migration& migration) {
+    if (migration.paused) return;  // what a guest does that stands still says nothing of one that runs
     auto curve = migration::updated_by_rounds(find(migration.vm), migration);
     if (curve) curves_[migration.vm] = *std::move(curve);
 }

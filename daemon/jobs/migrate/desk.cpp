@@ -16,6 +16,14 @@ Bytes free_memory_of(const Snapshot& snapshot, const HostId& host) {
     return scheduler::view_host(snapshot, host, VmId()).free_memory();
 }
 
+/// Of a guest that is paused.
+migration::DirtyCurve writes_nothing(Timestamp now) {
+    migration::DirtyCurve curve;
+    curve.measured = now;
+    curve.source = "paused";
+    return curve;
+}
+
 }  // namespace
 
 MigrationDesk::MigrationDesk(const Services& services, StatsNow stats)
@@ -74,10 +82,12 @@ Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& 
     if (vm.host == to)
         return fail(Code::failed_precondition, "VM {} runs on {} already; choose another host", vm.name,
                     host_name(*snapshot, to));
-    curves_->want(vm.id);
+    const bool stands = vm.state == VmState::paused;
+    if (!stands) curves_->want(vm.id);
     const migration::PairHistories histories(*snapshot);
     auto input = migration::input_for(*snapshot, histories, vm, to, memory_in_use(vm), clock_->now(), ask.self);
-    input.curve = curves_->find(vm.id);
+    input.curve = stands ? writes_nothing(clock_->now()) : curves_->find(vm.id);
+    if (stands) input.no_post_copy = "the VM is paused: there is nothing to pull early for";
     input.vcpu_use = vcpu_use(vm);
     input.terms = ask.terms;
     input.knobs = ask.knobs;

@@ -75,6 +75,12 @@ TEST(MigrationParams, AllowUnsafeOnlyOnRequest) {
     EXPECT_EQ(flags_of(request), always | VIR_MIGRATE_LIVE | VIR_MIGRATE_UNSAFE);
 }
 
+TEST(MigrationParams, LeaveAPausedGuestPaused) {
+    MigrationRequest request;
+    request.keep_paused = true;
+    EXPECT_EQ(flags_of(request), always | VIR_MIGRATE_LIVE | VIR_MIGRATE_PAUSED);
+}
+
 TEST(MigrationParams, SayNothingOfKnobsThatAreNotTurned) {
     EXPECT_THAT(params_of(MigrationRequest{}), IsEmpty());
     EXPECT_THAT(params_of(with([](MigrationKnobs& knobs) {

@@ -272,6 +272,21 @@ TEST(Machine, CallsOnlyAfterTheIntentIsInTheMemo) {
     EXPECT_TRUE(switching->memo.may_have_switched);
 }
 
+TEST(Machine, RemembersAVmThatWasPausedAndNeverSwitchesIt) {
+    MigrationEvent passed = event(Kind::preflight_passed);
+    passed.paused = true;
+    Migration waiting = a_migration(Phase::preparing);
+    waiting.terms.post_copy = true;
+    const auto step = next(waiting, {}, passed);
+    EXPECT_TRUE(step->memo.was_paused);
+    EXPECT_TRUE(step->migration.paused);
+    EXPECT_TRUE(journal_of(step->memo, 1, true).was_paused);
+    Migration pushing = step->migration;
+    pushing.phase = Phase::push;
+    EXPECT_FALSE(can_switch(pushing));
+    EXPECT_EQ(next(pushing, step->memo, event(Kind::switch_requested)).error().code(), Code::failed_precondition);
+}
+
 TEST(Machine, AsksForPostCopyOnlyOnce) {
     const auto again = next(a_migration(Phase::push, hybrid), {.called = true, .may_have_switched = true}, round(2));
     EXPECT_TRUE(again->acts.empty());

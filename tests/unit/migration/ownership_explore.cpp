@@ -16,7 +16,10 @@ class Walk {
     explicit Walk(const Options& options) : options_(options) {}
 
     Exploration run() {
-        visit(World{}, none, "start");
+        World begin;
+        begin.was_paused = options_.was_paused;
+        if (begin.was_paused) begin.s = SourceQemu::paused;
+        visit(begin, none, "start");
         for (std::uint32_t at = 0; at < worlds_.size() && result_.violation.empty(); ++at) expand(at);
         result_.states = worlds_.size();
         if (result_.violation.empty()) find_stuck();
@@ -50,6 +53,10 @@ class Walk {
         came_.emplace_back(from, what);
         result_.ends_on_source += world.ended == Ended::on_source ? 1U : 0U;
         result_.ends_on_target += world.ended == Ended::on_target ? 1U : 0U;
+        const bool as_it_was = world.ended == Ended::on_source   ? world.s == SourceQemu::paused
+                               : world.ended == Ended::on_target ? world.t == TargetQemu::arrived
+                                                                 : false;
+        result_.ends_paused += as_it_was ? 1U : 0U;
         result_.restarts += world.ended == Ended::restarted ? 1U : 0U;
         return at->second;
     }

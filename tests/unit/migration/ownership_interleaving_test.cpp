@@ -19,6 +19,18 @@ TEST(OwnershipInterleavings, NeverTwoCopiesNeverNoneAndAlwaysOneOwnerInTheEnd) {
     RecordProperty("states", static_cast<int>(walk.states));
 }
 
+TEST(OwnershipInterleavings, AVmThatWasPausedIsNeverResumedNorLostWhileItsSourceMayHoldIt) {
+    const Exploration walk =
+        explore({.faults = 3, .libvirt_resumes_on_lost_answer = true, .rules = {}, .was_paused = true});
+    EXPECT_EQ(walk.violation, "");
+    EXPECT_EQ(walk.conflicts_seen, 0U) << "libvirt resumes no source that was paused before";
+    EXPECT_EQ(walk.stuck, 0U) << walk.stuck_path;
+    EXPECT_GT(walk.ends_paused, 0U);
+    EXPECT_GT(walk.ends_on_source, 0U);
+    EXPECT_GT(walk.ends_on_target, 0U);
+    RecordProperty("states", static_cast<int>(walk.states));
+}
+
 TEST(OwnershipInterleavings, WithoutAFaultNoRunningStateIsEverGivenUp) {
     const Exploration walk = explore({.faults = 0, .libvirt_resumes_on_lost_answer = false, .rules = {}});
     EXPECT_EQ(walk.violation, "");

@@ -61,9 +61,9 @@ TargetSays target_says(std::uint8_t seen) {
     says.reach = seen == silent ? Reach::silent : seen == dead ? Reach::confirmed_dead : Reach::answered;
     if (seen < first_answer) return says;
     const auto t = static_cast<TargetQemu>(seen - first_answer);
-    constexpr DomainState states[] = {DomainState::unknown,         DomainState::incoming,
-                                      DomainState::running,         DomainState::postcopy_target,
-                                      DomainState::postcopy_failed, DomainState::shut_off};
+    constexpr DomainState states[] = {DomainState::unknown,         DomainState::incoming,        DomainState::running,
+                                      DomainState::postcopy_target, DomainState::postcopy_failed, DomainState::shut_off,
+                                      DomainState::paused};
     says.present = t != TargetQemu::absent;
     says.persistent = says.present && t != TargetQemu::incoming;
     says.state = states[static_cast<int>(t)];
@@ -115,14 +115,15 @@ class Steps {
     /// The source's libvirtd gives up: it runs on if it may, else both halves are kept.
     static void source_gives_up(World& n) {
         n.job = Job::none;
-        if (n.s == SourceQemu::paused) n.s = SourceQemu::running;
+        if (n.s == SourceQemu::paused && !n.was_paused) n.s = SourceQemu::running;
         if (n.s == SourceQemu::switched) n.s = SourceQemu::broken;
     }
 
     void hypervisors() {
+        const bool may_start = w_.s == SourceQemu::running || (w_.was_paused && w_.s == SourceQemu::paused);
         const bool peers = w_.peer_link && s_serves(w_) && t_serves(w_);
         const bool incoming = w_.t == TargetQemu::incoming;
-        happens(w_.call && peers && w_.s == SourceQemu::running && w_.t == TargetQemu::absent, "migration starts",
+        happens(w_.call && peers && may_start && w_.t == TargetQemu::absent, "migration starts",
                 [](World& n) { n.call = false, n.t = TargetQemu::incoming, n.job = Job::push; });
         happens(w_.call, "the migrate call is lost", [](World& n) { n.call = false; });
         const bool pushing = w_.job == Job::push;
@@ -142,10 +143,12 @@ class Steps {
         const bool waits = (w_.job == Job::wait || w_.job == Job::pull) && s_serves(w_);
         happens(w_.finish && w_.peer_link && t_serves(w_) && w_.t == TargetQemu::incoming, "finish: the target runs",
                 [](World& n) {
-                    n.finish = false, n.target_ran = true;
-                    n.t = n.switched ? TargetQemu::pulling : TargetQemu::running;
+                    n.finish = false, n.target_ran = !n.was_paused;
+                    n.t = n.switched ? TargetQemu::pulling : n.was_paused ? TargetQemu::arrived : TargetQemu::running;
                     n.answer = !n.switched;
                 });
+        happens(w_.t == TargetQemu::arrived && t_serves(w_), "somebody resumes the VM on the target",
+                [](World& n) { n.t = TargetQemu::running, n.target_ran = true; });
         happens(w_.finish && w_.peer_link && t_serves(w_) && w_.t != TargetQemu::incoming, "finish: there is no target",
                 [&](World& n) {
                     n.finish = false;
@@ -165,7 +168,8 @@ class Steps {
             if (n.job != Job::wait || !s_serves(n)) return;
             n.job = Job::none;
             if (n.s == SourceQemu::switched) n.s = SourceQemu::broken;
-            if (n.s == SourceQemu::paused && options_.libvirt_resumes_on_lost_answer) n.s = SourceQemu::running;
+            if (n.s == SourceQemu::paused && !n.was_paused && options_.libvirt_resumes_on_lost_answer)
+                n.s = SourceQemu::running;
         });
     }
 
@@ -204,18 +208,20 @@ class Steps {
         step(s_serves(w_) && w_.act == OwnershipAct::resume_source, "act: resume the source", [](World& n) {
             finish_act(n);
             if (stands(n.s)) n.s = SourceQemu::running;
-            return std::string();
+            return n.was_paused ? std::string("a VM was resumed that somebody had paused") : std::string();
         });
         step(t_serves(w_) && w_.act == OwnershipAct::end_target_copy, "act: end the target's copy", [](World& n) {
             finish_act(n);
-            const bool needed = runs(n.t) || (n.t == TargetQemu::incoming && n.switched && stands(n.s));
+            const bool needed =
+                runs(n.t) || n.t == TargetQemu::arrived || (n.t == TargetQemu::incoming && n.switched && stands(n.s));
             const bool only_one = n.t == TargetQemu::off && !is_active(n.s);
             n.t = TargetQemu::absent;
             return needed || only_one ? std::string("a copy that was needed was ended on the target") : std::string();
         });
         step(s_serves(w_) && w_.act == OwnershipAct::end_source_copy, "act: end the source's copy", [](World& n) {
             finish_act(n);
-            const bool spent = n.t == TargetQemu::running || (n.t == TargetQemu::off && n.target_ran);
+            const bool spent =
+                n.t == TargetQemu::running || n.t == TargetQemu::arrived || (n.t == TargetQemu::off && n.target_ran);
             const bool needed = n.s == SourceQemu::running || (stands(n.s) && !spent);
             if (is_active(n.s)) n.s = SourceQemu::off, n.job = Job::none;
             return needed ? std::string("a copy that was needed was ended on the source") : std::string();
@@ -255,18 +261,20 @@ class Steps {
     /// Giving up is right only when no copy, and no two halves of one, could have gone on.
     static std::string needlessly_lost(const World& n) {
         if (n.s == SourceQemu::running || n.t == TargetQemu::running) return "a running copy was given up";
+        if (n.t == TargetQemu::arrived) return "a paused copy was given up";
         if (stands(n.s) && n.switched && (n.t == TargetQemu::pulling || n.t == TargetQemu::broken))
             return "a post-copy that could be resumed was given up";
         // Where the intent to switch is in the journal, a paused source may not be resumed: whether it switched is not
         // known.
-        if (n.s == SourceQemu::paused && !n.target_ran && !n.may_have_switched)
+        if (n.s == SourceQemu::paused && !n.target_ran && !n.may_have_switched && !n.declared_lost)
             return "a source that could be resumed was given up";
         return {};
     }
 
     void daemon() {
         if (!w_.daemon) return;
-        happens(w_.job == Job::push && !w_.may_have_switched && !w_.abort_call, "daemon: persist, then call post-copy",
+        happens(w_.job == Job::push && !w_.may_have_switched && !w_.abort_call && !w_.was_paused,
+                "daemon: persist, then call post-copy",
                 [](World& n) { n.may_have_switched = true, n.switch_call = true; });
         happens(w_.job == Job::push && !w_.may_have_switched && !w_.abort_call, "daemon: persist, then call abort",
                 [](World& n) { n.abort_call = true; });
@@ -295,8 +303,8 @@ class Steps {
         const JournalSays journal{.called = true,
                                   .may_have_switched = n.may_have_switched,
                                   .target_seen_running = n.target_seen,
-                                  .was_paused = false,
-                                  .declared_lost = false,
+                                  .was_paused = n.was_paused,
+                                  .declared_lost = n.declared_lost,
                                   .owner = n.owner_is_target ? Side::target : Side::source,
                                   .epoch = 1,
                                   .settled = n.reads == 4};
@@ -317,12 +325,12 @@ class Steps {
 
     [[nodiscard]] std::string wrong_end(const World& n) const {
         if (n.ended == w_.ended) return {};
-        if (n.ended == Ended::on_source &&
-            (runs(n.t) || n.s == SourceQemu::absent || (n.finish && n.t == TargetQemu::incoming)))
+        if (n.ended == Ended::on_source && (runs(n.t) || n.t == TargetQemu::arrived || n.s == SourceQemu::absent ||
+                                            (n.finish && n.t == TargetQemu::incoming)))
             return "ended on the source, which does not own the VM";
         if (n.ended == Ended::on_source && n.owner_is_target) return "ended on the source, the store names the target";
-        if (n.ended == Ended::on_target && !(n.t == TargetQemu::running || n.t == TargetQemu::off))
-            return "ended on the target, which does not own the VM";
+        const bool on_target = n.t == TargetQemu::running || n.t == TargetQemu::arrived || n.t == TargetQemu::off;
+        if (n.ended == Ended::on_target && !on_target) return "ended on the target, which does not own the VM";
         return {};
     }
 
@@ -334,7 +342,8 @@ class Steps {
         fault(s_serves(w_), "FAULT source's libvirtd killed", [](World& n) { n.s_libvirtd = false; });
         fault(t_serves(w_), "FAULT target's libvirtd killed", [](World& n) { n.t_libvirtd = false; });
         fault(is_active(w_.s), "FAULT source's QEMU killed", kill_source);
-        fault(w_.t == TargetQemu::incoming || runs(w_.t), "FAULT target's QEMU killed", kill_target);
+        fault(w_.t == TargetQemu::incoming || w_.t == TargetQemu::arrived || runs(w_.t), "FAULT target's QEMU killed",
+              kill_target);
         fault(w_.s_host, "FAULT source host crashes", [](World& n) {
             kill_source(n);
             n.s_host = n.s_libvirtd = false, n.job = Job::none;
@@ -355,7 +364,7 @@ class Steps {
     static void kill_target(World& n) {
         if (n.t == TargetQemu::incoming)
             n.t = TargetQemu::absent;
-        else if (runs(n.t))
+        else if (runs(n.t) || n.t == TargetQemu::arrived)
             n.t = TargetQemu::off;
     }
 
@@ -381,6 +390,10 @@ class Steps {
         // An operator takes longer than any message does.
         happens(!w_.s_host && !w_.s_dead && !w_.finish, "operator confirms the source dead",
                 [](World& n) { n.s_dead = true; });
+        // The only case that a rule leaves to the operator for ever: nobody but him knows whether he resumed it there.
+        happens(w_.was_paused && w_.ended == Ended::no && w_.s == SourceQemu::paused && w_.t == TargetQemu::off &&
+                    w_.job == Job::none && !w_.answer && !w_.finish,
+                "operator declares the running state lost", [](World& n) { n.declared_lost = true; });
         happens(!w_.t_host && !w_.t_dead, "operator confirms the target dead", [](World& n) { n.t_dead = true; });
     }
 
@@ -395,9 +408,9 @@ std::uint64_t World::pack() const {
     std::uint64_t bits = 0;
     const auto add = [&bits](auto value, int width) { bits = (bits << width) | static_cast<std::uint64_t>(value); };
     for (const bool flag :
-         {s_host,      t_host,      s_libvirtd, t_libvirtd, s_dead,      t_dead, peer_link,         s_link,
-          t_link,      call,        finish,     answer,     switch_call, daemon, may_have_switched, owner_is_target,
-          target_seen, act_is_ours, switched,   target_ran, abort_call})
+         {s_host,      t_host,      s_libvirtd, t_libvirtd, s_dead,      t_dead,     peer_link,         s_link,
+          t_link,      call,        finish,     answer,     switch_call, daemon,     may_have_switched, owner_is_target,
+          target_seen, act_is_ours, switched,   target_ran, abort_call,  was_paused, declared_lost})
         add(flag, 1);
     add(s, 3), add(t, 3), add(job, 2), add(ended, 2), add(act, 4);
     add(seen_s, 4), add(seen_t, 4), add(reads, 3), add(faults, 3);
@@ -420,13 +433,14 @@ bool is_settled_end(const World& w) {
         case Ended::no:
             return false;
         case Ended::on_source:  // a target that was confirmed dead may come back with a stale definition: quarantine's
-            return (w.s == SourceQemu::running && (w.t == TargetQemu::absent || w.t_dead)) ||
+            return ((w.s == SourceQemu::running || (w.was_paused && w.s == SourceQemu::paused)) &&
+                    (w.t == TargetQemu::absent || w.t_dead)) ||
                    (w.s == SourceQemu::off && (w.t == TargetQemu::absent || w.t == TargetQemu::off));
         case Ended::on_target:
-            return (w.t == TargetQemu::running || w.t == TargetQemu::off) &&
+            return (w.t == TargetQemu::running || w.t == TargetQemu::arrived || w.t == TargetQemu::off) &&
                    (w.s == SourceQemu::absent || w.s == SourceQemu::off);
         case Ended::restarted:
-            return !is_active(w.s) && !runs(w.t);
+            return !is_active(w.s) && !runs(w.t) && w.t != TargetQemu::arrived;
     }
     std::unreachable();
 }

@@ -10,8 +10,9 @@
 // target that breaks in the milliseconds between the switch to post-copy and its finish is kept for recovery.
 //
 // Finish now and other limits (machine.h) need no step of their own: they only make the source stop for the last copy
-// sooner or later, which it does here at any time. A cancel and steering's abort are one act, persisted, then on its
-// way, and may arrive late: in the last copy, after its end, or after somebody else's resume.
+// sooner or later, which it does here at any time. A VM that was paused before the move never switches, and somebody
+// may resume it wherever it has arrived. A cancel and steering's abort are one act, persisted, then on its way, and may
+// arrive late: in the last copy, after its end, or after somebody else's resume.
 
 #include <cstdint>
 #include <string>
@@ -22,7 +23,8 @@
 namespace ballast::migration::model {
 
 enum class SourceQemu : std::uint8_t { running, paused, switched, broken, off, absent };
-enum class TargetQemu : std::uint8_t { absent, incoming, running, pulling, broken, off };
+/// arrived: defined, and its CPUs stand still, as those of a VM that was paused before do.
+enum class TargetQemu : std::uint8_t { absent, incoming, running, pulling, broken, off, arrived };
 enum class Job : std::uint8_t { none, push, wait, pull };  ///< of the source's libvirtd; wait: for the finish's answer
 enum class Ended : std::uint8_t { no, on_source, on_target, restarted };
 
@@ -34,6 +36,8 @@ struct World {
     bool s_dead = false, t_dead = false;  ///< confirmed by the operator
     bool peer_link = true, s_link = true, t_link = true;
     Job job = Job::none;
+    bool was_paused = false;  ///< by somebody, before the move: nothing resumes it but somebody's hand
+    bool declared_lost = false;
     bool call = true;  ///< the migrate call is on its way
     bool finish = false, answer = false, switch_call = false;
     bool abort_call = false;  ///< a cancel, or steering's abort, is on its way
@@ -61,6 +65,7 @@ struct Options {
     int faults = 2;
     bool libvirt_resumes_on_lost_answer = false;
     RuleSet rules;
+    bool was_paused = false;  ///< the VM that is moved
 };
 
 [[nodiscard]] std::vector<Edge> steps_from(const World& world, const Options& options);
@@ -77,6 +82,7 @@ struct Exploration {
     std::size_t ends_on_source = 0;  ///< how often each end was reached: the walk must not be vacuous
     std::size_t ends_on_target = 0;
     std::size_t restarts = 0;
+    std::size_t ends_paused = 0;     ///< of both, those with the VM as it was
     std::size_t conflicts_seen = 0;  ///< states with both copies running (only where libvirt is let to resume)
 };
 

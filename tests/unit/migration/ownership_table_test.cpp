@@ -191,6 +191,20 @@ TEST(Ownership, LeavesAVmPausedThatWasPausedBefore) {
     EXPECT_EQ(judge(source(paused), target_absent, says).act, Act::keep_source);
 }
 
+TEST(Ownership, AsksWhetherAPausedVmRanOnATargetThatHasEnded) {
+    JournalSays says = journal();
+    EXPECT_EQ(judge(source(paused), target(off), says).act, Act::restart_from_disk) << "one that ran is lost";
+    says.was_paused = true;
+    const Verdict verdict = judge(source(paused), target(off), says);
+    EXPECT_EQ(verdict.act, Act::conflict);
+    EXPECT_THAT(verdict.reason, testing::HasSubstr("if nobody resumed it on the target, undefine it there"));
+    says.owner = Side::target;
+    EXPECT_EQ(judge(source(paused), target(off), says).act, Act::conflict);
+    EXPECT_EQ(judge(source(off), target(off), says).act, Act::undefine_source);
+    says.declared_lost = true;
+    EXPECT_EQ(judge(source(paused), target(off), says).act, Act::restart_from_disk);
+}
+
 TEST(Ownership, NeverResumesOnceTheTargetWasSeenRunning) {
     JournalSays says = journal();
     says.target_seen_running = true;
