@@ -281,6 +281,21 @@ void State::begin_mirror(const VmId& vm) {
     share_links(migration.from, migration.to);
 }
 
+/// As seen at the end: what its disks have there must fit beside what others have put there meanwhile.
+bool State::has_room_for_copies(const SimMigration& migration) {
+    const SimHost& from = hosts.at(migration.from);
+    std::map<const SimStore*, Bytes> needed;
+    for (const auto& disk : from.domains.at(migration.vm).config.disks) {
+        std::string name;
+        std::string key;
+        const SimStore* source = disk.read_only ? nullptr : store_of(from, disk.path, &name, &key);
+        const SimStore* target = store_of(hosts.at(migration.to), disk.path, &name, &key);
+        if (source == nullptr || target == nullptr || source == target || target->volumes.contains(name)) continue;
+        if (source->volumes.contains(name)) needed[target] += source->volumes.at(name).allocation;
+    }
+    return std::ranges::all_of(needed, [](const auto& one) { return one.second <= one.first->available(); });
+}
+
 /// The target has the bytes: its file is there, and what its QEMU opens there is the guest's disk.
 void State::copy_volumes(const SimMigration& migration) {
     if (migration.request.knobs.copy_disks == DiskCopy::none) return;
@@ -348,8 +363,10 @@ void State::phase_over(const VmId& vm) {
     settle(migration);
     switch (migration.stage) {
         case Stage::mirror:
-            begin_stream(vm);
-            return;
+            if (has_room_for_copies(migration)) return begin_stream(vm);
+            return fail_push(
+                vm, Error(Code::resource_exhausted,
+                          fmt::format("migration of domain {}: no space left on host '{}'", vm, migration.to)));
         case Stage::push:
             round_over(migration);
             return;
@@ -432,7 +449,7 @@ void State::finish(const VmId& vm) {
     if (!pulled) migration.downtime = to_ms(time.now() - migration.stopped);
     settle_cpu(hosts.at(migration.to));
     SimDomain& target = hosts.at(migration.to).domains.at(vm);
-    const bool by_user = hosts.at(migration.from).domains.at(vm).reason == "user";
+    const bool by_user = migration.request.keep_paused || hosts.at(migration.from).domains.at(vm).reason == "user";
     target.persistent = true;
     copy_volumes(migration);
     if (!pulled) note_damage(migration);
