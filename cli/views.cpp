@@ -311,7 +311,8 @@ const View& compatibility_view() {
         .columns = {made("MODE", [](const Json& row, Api&) { return dashed(text_at(row, "mode")); }),
                     made("KNOB", [](const Json& row, Api&) { return dashed(text_at(row, "knob")); }),
                     made("WITH", [](const Json& row, Api&) { return dashed(text_at(row, "with")); }),
-                    yes("SUPPORTED", "supported"), text("WHY NOT", "reason", true), text("INSTEAD", "way_out", true)},
+                    yes("SUPPORTED", "supported"), text("NEEDS", "needs", true), text("WHY NOT", "reason", true),
+                    text("INSTEAD", "way_out", true)},
         .name = [](const Json& row) { return fmt::format("{} {}", text_at(row, "mode"), text_at(row, "knob")); }};
     return view;
 }

@@ -194,16 +194,23 @@ std::optional<Objection> objection_to_all(const MigrationKnobs& knobs, const Mig
 struct NamedKnob {
     std::string_view name;
     void (*turn_on)(MigrationKnobs& knobs);
+    std::string_view needs;
 };
 
 constexpr std::array<NamedKnob, 6> table_knobs{{
-    {"auto_converge", [](MigrationKnobs& k) { k.auto_converge = true; }},
-    {"xbzrle", [](MigrationKnobs& k) { k.xbzrle = true; }},
-    {"parallel", [](MigrationKnobs& k) { k.parallel = fewest_connections; }},
-    {"tls", [](MigrationKnobs& k) { k.tls = true; }},
-    {"copy_disks=full", [](MigrationKnobs& k) { k.copy_disks = DiskCopy::full; }},
-    {"copy_disks=incremental", [](MigrationKnobs& k) { k.copy_disks = DiskCopy::incremental; }},
+    {"auto_converge", [](MigrationKnobs& k) { k.auto_converge = true; }, ""},
+    {"xbzrle", [](MigrationKnobs& k) { k.xbzrle = true; }, "memory for its cache on the source"},
+    {"parallel", [](MigrationKnobs& k) { k.parallel = fewest_connections; }, ""},
+    {"tls", [](MigrationKnobs& k) { k.tls = true; }, "certificates for QEMU on both hosts"},
+    {"copy_disks=full", [](MigrationKnobs& k) { k.copy_disks = DiskCopy::full; }, "room in the target's pool"},
+    {"copy_disks=incremental", [](MigrationKnobs& k) { k.copy_disks = DiskCopy::incremental; },
+     "a file on top of the same backing image on the target"},
 }};
+
+std::string needs_of(const NamedKnob& knob, const NamedKnob* with) {
+    if (with == nullptr || with->needs.empty()) return std::string(knob.needs);
+    return knob.needs.empty() ? std::string(with->needs) : fmt::format("{}; {}", knob.needs, with->needs);
+}
 
 bool exclude_each_other(const NamedKnob& a, const NamedKnob& b) {
     return a.name.starts_with("copy_disks") && b.name.starts_with("copy_disks");
@@ -223,7 +230,8 @@ CompatibilityRow cell(ModeChoice mode, const NamedKnob& knob, const NamedKnob* w
             .with = with != nullptr ? std::string(with->name) : std::string(),
             .supported = !objection,
             .reason = objection ? objection->what : "",
-            .way_out = objection ? objection->way_out : ""};
+            .way_out = objection ? objection->way_out : "",
+            .needs = objection ? "" : needs_of(knob, with)};
 }
 
 }  // namespace

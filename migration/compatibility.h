@@ -40,9 +40,10 @@ struct CompatibilityRow {
     bool supported = false;
     std::string reason;   ///< why not; empty where it is supported
     std::string way_out;  ///< what to ask for instead
+    std::string needs;    ///< what the hosts must have for it, which no table can see; empty: nothing
     friend bool operator==(const CompatibilityRow&, const CompatibilityRow&) = default;
 };
-BOOST_DESCRIBE_STRUCT(CompatibilityRow, (), (mode, knob, with, supported, reason, way_out))
+BOOST_DESCRIBE_STRUCT(CompatibilityRow, (), (mode, knob, with, supported, reason, way_out, needs))
 
 /// Every mode with every knob and every pair of knobs, as check_combination judges them.
 [[nodiscard]] std::vector<CompatibilityRow> compatibility_table(const HypervisorVersions& versions = {});

@@ -35,6 +35,7 @@ Code code_of_failure(std::string_view detail, int system_errno, Code otherwise) 
         return Code::resource_exhausted;
     if (says(detail, "already exists")) return Code::already_exists;
     if (is_unreachable(detail, system_errno)) return Code::unavailable;
+    if (lacks_certificates(detail)) return Code::failed_precondition;
     if (says(detail, "to the same host") || says(detail, "before the start of migration"))
         return Code::failed_precondition;
     if (system_errno == ENOENT && otherwise == Code::internal) return Code::not_found;
@@ -42,6 +43,11 @@ Code code_of_failure(std::string_view detail, int system_errno, Code otherwise) 
 }
 
 }  // namespace
+
+bool lacks_certificates(std::string_view detail) {
+    return says(detail, "Unable to access credentials") || says(detail, "TLS directory not configured") ||
+           says(detail, "ertificate");
+}
 
 Code code_of(int number, std::string_view detail, int system_errno) {
     switch (number) {

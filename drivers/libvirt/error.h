@@ -16,6 +16,10 @@ namespace ballast::drivers::libvirt {
 /// says too little.
 [[nodiscard]] Code code_of(int number, std::string_view detail, int system_errno);
 
+/// Whether these are libvirt's or QEMU's words for a migration with TLS whose certificates are missing, wrong or not
+/// trusted.
+[[nodiscard]] bool lacks_certificates(std::string_view detail);
+
 /// libvirt's last error on this thread: "<doing>: <libvirt's words>".
 [[nodiscard]] Error last_error(std::string doing);
 

@@ -22,6 +22,19 @@ Result<void> write_downtime_limit(virDomainPtr domain, const VmId& vm, Milliseco
     return {};
 }
 
+constexpr std::string_view certificates_way_out =
+    "; each host needs ca-cert.pem, server-cert.pem, server-key.pem, client-cert.pem and client-key.pem of one "
+    "authority, made out to the migration address of the host, in the folder that its qemu.conf names "
+    "(migrate_tls_x509_cert_dir; /etc/pki/qemu where it names none); or leave tls out";
+
+std::unexpected<Error> migration_refused(const MigrationRequest& request) {
+    const Error error =
+        last_error(fmt::format("the migration of domain {} to {} did not succeed", request.vm, request.peer_uri));
+    const bool certificates = request.knobs.tls && lacks_certificates(error.message());
+    if (!certificates) return std::unexpected(error);
+    return std::unexpected(Error(error.code(), error.message() + std::string(certificates_way_out)));
+}
+
 Result<void> run_migration(virConnectPtr connection, const MigrationRequest& request) {
     BALLAST_TRY(const auto domain, find_domain(connection, request.vm));
     // QEMU keeps the limit for the migration that follows; set before the start it holds from the first round on.
@@ -31,7 +44,7 @@ Result<void> run_migration(virConnectPtr connection, const MigrationRequest& req
     fill(params, request);
     if (virDomainMigrateToURI3(domain.get(), request.peer_uri.c_str(), params.data(),
                                static_cast<unsigned int>(params.count()), flags_of(request)) < 0)
-        return refused("the migration of domain {} to {} did not succeed", request.vm, request.peer_uri);
+        return migration_refused(request);
     return {};
 }
 

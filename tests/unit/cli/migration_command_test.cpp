@@ -203,9 +203,10 @@ TEST(MigrationCommand, CompatibilityShowsEachKnobAndWithAllEachTwo) {
     script.on(
         "GET /api/v1/migrations/compatibility",
         R"({"items":[{"mode":"post_copy","knob":"parallel","with":"","supported":false,"reason":"multifd can't","way_out":"leave it out"},
+{"mode":"pre_copy","knob":"tls","with":"","supported":true,"reason":"","way_out":"","needs":"certificates for QEMU"},
 {"mode":"pre_copy","knob":"parallel","with":"xbzrle","supported":false,"reason":"not both","way_out":"one of them"}]})");
     EXPECT_THAT(ballast(script, {"migration", "compatibility"}).out,
-                AllOf(HasSubstr("multifd can't"), Not(HasSubstr("not both"))));
+                AllOf(HasSubstr("multifd can't"), HasSubstr("certificates for QEMU"), Not(HasSubstr("not both"))));
     EXPECT_THAT(ballast(script, {"migration", "compatibility", "--all", "--mode", "pre-copy"}).out,
                 AllOf(HasSubstr("not both"), Not(HasSubstr("multifd can't"))));
 }

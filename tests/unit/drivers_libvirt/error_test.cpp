@@ -47,6 +47,19 @@ TEST(LibvirtError, TellsAPeerThatNobodyAnswersAtFromAFault) {
     EXPECT_EQ(code_of(VIR_ERR_SYSTEM_ERROR, "cannot open file '/x': Permission denied", EACCES), Code::internal);
 }
 
+TEST(LibvirtError, CallsMissingCertificatesAMatterOfState) {
+    for (const char* words :
+         {"unable to execute QEMU command 'object-add': Unable to access credentials /etc/pki/qemu/ca-cert.pem: No "
+          "such "
+          "file or directory",
+          "host migration TLS directory not configured",
+          "operation failed: job 'migration out' failed: Certificate does not match the hostname 10.97.1.12"}) {
+        EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR, words, 0), Code::failed_precondition) << words;
+        EXPECT_TRUE(lacks_certificates(words)) << words;
+    }
+    EXPECT_FALSE(lacks_certificates("operation failed: job 'migration out' failed: Input/output error"));
+}
+
 TEST(LibvirtError, CallsAMoveToTheSameHostAMatterOfState) {
     EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR,
                       "Attempt to migrate guest to the same host bd3be3d2-eed9-56dc-a419-ec5e96da53c4", 0),
