@@ -9,6 +9,7 @@ import pathlib
 import pwd
 import shutil
 
+from ballast_lab import certificates
 from ballast_lab.shell import LabError
 from ballast_lab.state import LOCAL_POOL, Host, Lab, make_uuid
 
@@ -35,6 +36,8 @@ cgroup_controllers = [ ]
 namespaces = [ ]
 stdio_handler = "file"
 migration_host = "{address}"
+migrate_tls_x509_cert_dir = "/etc/libvirt/{certificates}"
+migrate_tls_x509_verify = 1
 """
 
 POOL = """\
@@ -97,7 +100,7 @@ def _qemu_conf(host: Host) -> str:
             raise LabError(f"host {host.name} wants user '{host.qemu_user}', which the package libvirt-daemon-system "
                            "makes: apt-get install libvirt-daemon-system") from error
     return QEMU_CONF.format(user=host.qemu_user, group=f"+{group}" if non_root else group,
-                            dynamic_ownership=int(non_root), address=host.address)
+                            dynamic_ownership=int(non_root), address=host.address, certificates=certificates.FOLDER)
 
 
 def _define(etc: pathlib.Path, kind: str, name: str, xml: str) -> None:

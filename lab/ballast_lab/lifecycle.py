@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from ballast_lab import cgroup, config, host as hosts, network, qemu
+from ballast_lab import certificates, cgroup, config, host as hosts, network, qemu
 from ballast_lab.shell import LabError, end_all, say
 from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host, Lab, boot_id, find_lab, living_names,
                                locked, pick_subnet)
@@ -29,6 +29,7 @@ def up(name: str, count: int, memory_mib: int, *, sound_qemu: bool = False) -> L
         network.make_network(lab)
     for host in lab.hosts:
         config.write_files(lab, host)
+        certificates.make(lab, host)
         hosts.start_holder(host)
         lab.save()
         hosts.launch_libvirtd(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ballast_lab import cgroup, host as hosts
+from ballast_lab import certificates, cgroup, host as hosts
 from ballast_lab.state import LOCAL_POOL, Host, Lab
 
 
@@ -44,6 +44,7 @@ def _describe_host(lab: Lab, host: Host) -> dict[str, Any]:
         "cgroup": str(cgroup.host_group(host)),
         "pools": {"shared": str(lab.shared_dir), "local": str(LOCAL_POOL)},
         "local_pool_backing": str(host.store_dir / "local"),
+        "certificates": str(certificates.folder_of(host)),
         "console_dir": str(lab.console_dir),
         "log_dir": str(host.store_dir / "log"),
     }

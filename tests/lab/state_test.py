@@ -13,7 +13,7 @@ from unittest import mock
 
 import support  # noqa: F401  (puts lab/ on the path)
 
-from ballast_lab import cgroup, config, lifecycle, network, state
+from ballast_lab import certificates, cgroup, config, lifecycle, network, state
 from ballast_lab.heartbeat import Watcher
 from ballast_lab.shell import LabError, Process, end_all
 from ballast_lab.state import Host, Lab
@@ -74,6 +74,29 @@ class Records(unittest.TestCase):
         self.assertTrue(network._belongs("bl-ci-switch", "ci"))
         self.assertFalse(network._belongs("bl-ci-two-h1", "ci"))
         self.assertTrue(network._belongs("bl-ci-two-h1", "ci-two"))
+
+
+class Certificates(unittest.TestCase):
+    """Made by the real openssl, in a directory of the test's own."""
+
+    def test_each_host_has_one_by_its_name_and_address_that_the_labs_authority_signed(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        with mock.patch.object(state, "STORE_ROOT", pathlib.Path(folder.name)):
+            lab = Lab(name="one", subnet="10.97.1", hosts=[Host("one", "h1", "10.97.1.11"), Host("one", "h2", "10.97.1.12")])
+            for host in lab.hosts:
+                certificates.make(lab, host)
+            first, second = (certificates.folder_of(host) for host in lab.hosts)
+            signed = subprocess.run(["openssl", "verify", "-CAfile", first / "ca-cert.pem", "-verify_hostname", "h2", "-verify_ip",
+                                     "10.97.1.12", second / "server-cert.pem"], capture_output=True, text=True, check=False)
+            self.assertEqual((0, ""), (signed.returncode, signed.stderr))
+            before = (second / "server-cert.pem").read_bytes()
+            certificates.make(lab, lab.hosts[1])
+            self.assertEqual(before, (second / "server-cert.pem").read_bytes(), "what is there stays")
+            (second / "server-cert.pem").unlink()
+            certificates.make(lab, lab.hosts[1])
+            self.assertNotEqual(before, (second / "server-cert.pem").read_bytes())
+            self.assertEqual(0o600, (second / "client-key.pem").stat().st_mode & 0o777)
 
 
 class Cgroups(unittest.TestCase):
