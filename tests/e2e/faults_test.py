@@ -44,6 +44,7 @@ STOP_AND_COPY = (
     Case("stop_and_copy", "stop_and_copy", "target_libvirtd", (STAYED,)),
     Case("stop_and_copy", "stop_and_copy", "target_qemu", (STAYED,)),
     Case("stop_and_copy", "stop_and_copy", "cut_hard_20", EITHER),
+    Case("stop_and_copy", "stop_and_copy", "cut_hard_60", EITHER),
     Case("stop_and_copy", "stop_and_copy", "cut_silent_60", EITHER),
     Case("stop_and_copy", "stop_and_copy", "cancel", (STAYED,), True),
     Case("stop_and_copy", "stop_and_copy", "source_qemu", (STOPPED,)),
