@@ -92,15 +92,6 @@ Verdict judge_lost(const Case& c, Owner owner, std::string reason) {
     return once_settled(c, owner, OwnershipAct::restart_from_disk, std::move(reason));
 }
 
-/// A VM that was paused before the move is not resumed on the target either: one that was off there since may have run
-/// by somebody's hand, or not; only then the source's memory is of the past.
-Verdict ask_whether_it_ran(const Case& c) {
-    return once_settled(c, Owner::undecided, OwnershipAct::conflict,
-                        "the VM was paused before the move, the target took it over and has ended, the source still "
-                        "holds it paused: if nobody resumed it on the target, undefine it there and the source keeps "
-                        "it, else declare the running state lost");
-}
-
 /// The target is the owner in the store already: what is left on the source goes, by rule 4 (i).
 Verdict clean_source(const Case& c) {
     switch (c.source) {
@@ -224,6 +215,15 @@ Verdict resume(const Case& c) {
                         "the target never ran and holds nothing, the source stands paused by the move");
 }
 
+/// A VM that was paused before the move is not resumed on the target either: one that was off there since may have run
+/// by somebody's hand, or not; only then the source's memory is of the past.
+Verdict ask_whether_it_ran(const Case& c) {
+    return once_settled(c, Owner::undecided, OwnershipAct::conflict,
+                        "the VM was paused before the move, the target took it over and has ended, the source still "
+                        "holds it paused: if nobody resumed it on the target, undefine it there and the source keeps "
+                        "it, else declare the running state lost");
+}
+
 /// The source stands still after its switch-over and its libvirtd has lost the end of the protocol.
 Verdict judge_paused_source(const Case& c) {
     if (c.journal.may_have_switched && c.rules.never_resume_after_switch) return judge_switched(c);
@@ -320,11 +320,9 @@ Verdict judge_takeover(const Case& c) {
 /// The target was seen to run and adopted. Whatever became of it since, the source's copy is of the past.
 Verdict judge_adopted(const Case& c) {
     switch (c.target) {
-        case Target::off:
-            if (c.journal.was_paused && c.source == Source::paused) return ask_whether_it_ran(c);
-            return clean_source(c);
         case Target::running:
         case Target::arrived:
+        case Target::off:
         case Target::dead:
             return clean_source(c);
         case Target::pulling:

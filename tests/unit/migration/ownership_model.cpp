@@ -220,8 +220,9 @@ class Steps {
         });
         step(s_serves(w_) && w_.act == OwnershipAct::end_source_copy, "act: end the source's copy", [](World& n) {
             finish_act(n);
-            const bool spent =
-                n.t == TargetQemu::running || n.t == TargetQemu::arrived || (n.t == TargetQemu::off && n.target_ran);
+            // Of an owner whose QEMU dies afterwards the running state is lost, as any VM's.
+            const bool spent = n.t == TargetQemu::running || n.t == TargetQemu::arrived ||
+                               (n.t == TargetQemu::off && (n.target_ran || n.owner_is_target));
             const bool needed = n.s == SourceQemu::running || (stands(n.s) && !spent);
             if (is_active(n.s)) n.s = SourceQemu::off, n.job = Job::none;
             return needed ? std::string("a copy that was needed was ended on the source") : std::string();
