@@ -274,6 +274,7 @@ void State::begin_mirror(const VmId& vm) {
     SimMigration& migration = migrations.at(vm);
     migration.timer.reset();
     if (migration.disk_left <= 0) return begin_stream(vm);
+    make_copies(migration);
     migration.stage = Stage::mirror;
     migration.settled = time.now();
     hosts.at(migration.from).outgoing.insert(vm);
@@ -281,17 +282,33 @@ void State::begin_mirror(const VmId& vm) {
     share_links(migration.from, migration.to);
 }
 
-/// As seen at the end: what its disks have there must fit beside what others have put there meanwhile.
-bool State::has_room_for_copies(const SimMigration& migration) {
-    const SimHost& from = hosts.at(migration.from);
-    std::map<const SimStore*, Bytes> needed;
-    for (const auto& disk : from.domains.at(migration.vm).config.disks) {
+/// libvirt makes the file of a full copy first, empty.
+void State::make_copies(const SimMigration& migration) {
+    if (migration.request.knobs.copy_disks != DiskCopy::full) return;
+    for (const auto& disk : hosts.at(migration.from).domains.at(migration.vm).config.disks) {
         std::string name;
         std::string key;
-        const SimStore* source = disk.read_only ? nullptr : store_of(from, disk.path, &name, &key);
+        const SimStore* source = disk.read_only ? nullptr : store_of(hosts.at(migration.from), disk.path, &name, &key);
+        SimStore* target = store_of(hosts.at(migration.to), disk.path, &name, &key);
+        if (source == nullptr || target == nullptr || source == target || !source->volumes.contains(name)) continue;
+        SimVolume made = source->volumes.at(name);
+        made.allocation = Bytes(0);
+        target->volumes.try_emplace(name, made);
+        for (auto& [pool_name, pool] : hosts.at(migration.to).pools)
+            if (pool.model.store == key) pool.known.insert(name);
+    }
+}
+
+/// As seen at the end: what its disks have there must fit beside what others have put there meanwhile.
+bool State::has_room_for_copies(const SimMigration& migration) {
+    std::map<const SimStore*, Bytes> needed;
+    for (const auto& disk : hosts.at(migration.from).domains.at(migration.vm).config.disks) {
+        std::string name;
+        std::string key;
+        const SimStore* source = disk.read_only ? nullptr : store_of(hosts.at(migration.from), disk.path, &name, &key);
         const SimStore* target = store_of(hosts.at(migration.to), disk.path, &name, &key);
-        if (source == nullptr || target == nullptr || source == target || target->volumes.contains(name)) continue;
-        if (source->volumes.contains(name)) needed[target] += source->volumes.at(name).allocation;
+        if (source == nullptr || target == nullptr || source == target || !source->volumes.contains(name)) continue;
+        needed[target] += source->volumes.at(name).allocation;
     }
     return std::ranges::all_of(needed, [](const auto& one) { return one.second <= one.first->available(); });
 }

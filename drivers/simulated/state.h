@@ -260,6 +260,7 @@ class State {
     [[nodiscard]] double wire_of(const SimMigration& migration) const;
     [[nodiscard]] double disk_bytes(const SimMigration& migration);
     void copy_volumes(const SimMigration& migration);
+    void make_copies(const SimMigration& migration);
     [[nodiscard]] bool has_room_for_copies(const SimMigration& migration);
     [[nodiscard]] double rate_of(const SimMigration& migration);
     [[nodiscard]] Dirtying dirtying(const SimMigration& migration) const;

@@ -220,6 +220,8 @@ Task<> queue_and_claim(RunPtr run, Wanted wanted, Planned planned) {
     LaneQueue& lanes = run->services().migrations->lanes();
     BALLAST_CO_CHECK(co_await lanes.wait_turn(run, queued_move(run, wanted, planned)));
     const Result<void> meanwhile = go_on(*run);
+    if (auto now = run->snapshot()->vms.find_ptr(run->vm()))
+        wanted.vm = std::move(now);  // it may be paused by now, or not
     Result<Planned> fresh = meanwhile ? plan_move(run, wanted, planned.to) : std::unexpected(meanwhile.error());
     Result<void> claimed = fresh ? Result<void>{} : std::unexpected(fresh.error());
     if (fresh)

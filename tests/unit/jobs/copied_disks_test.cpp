@@ -48,6 +48,11 @@ class CopiedDisks : public ::testing::Test {
         return cluster.world->running_copies(cluster.vm("old1")->id);
     }
 
+    [[nodiscard]] bool has_file(const std::string& host) {
+        auto& driver = *cluster.registry->find(HostId("id-" + host));
+        return run(*cluster.io, driver.storage().read_volume("local", "old.qcow2")).has_value();
+    }
+
     SimCluster cluster;
 };
 
@@ -83,6 +88,27 @@ TEST_F(CopiedDisks, ThatFillTheTargetOnTheWayLeaveTheVmWhereItIs) {
     EXPECT_THAT(ended->error->causes, ::testing::Contains(HasSubstr("no space left")));
     EXPECT_THAT(running_on(), ElementsAre("h1"));
     EXPECT_EQ(cluster.world->find_domain("h2", cluster.vm("old1")->id), std::nullopt);
+    EXPECT_FALSE(has_file("h2")) << "the move had made it";
+    EXPECT_TRUE(has_file("h1"));
+}
+
+TEST_F(CopiedDisks, LeaveAFileOnTheTargetThatWasThereBefore) {
+    auto& there = *cluster.registry->find(HostId("id-h2"));
+    ASSERT_TRUE(run(*cluster.io, there.storage().create_volume({.pool = "local",
+                                                                .name = "old.qcow2",
+                                                                .format = "qcow2",
+                                                                .capacity = mebibytes(64),
+                                                                .backing_path = {},
+                                                                .backing_format = {}})));
+    cluster.world->set_link("h1", "h2", BytesPerSecond(1'048'576));
+    const auto queued = cluster.queue("vm.migrate", "old1", R"({"to":"h2","knobs":{"copy_disks":"full"}})");
+    ASSERT_TRUE(cluster.until([&] {
+        const auto row = cluster.snapshot()->migrations.find_ptr(queued->id);
+        return row && row->called;
+    }));
+    cluster.world->faults().cut("h1", "h2");
+    EXPECT_EQ(cluster.wait(queued->id)->state, JobState::failed);
+    EXPECT_TRUE(has_file("h2")) << "somebody else's";
 }
 
 }  // namespace
