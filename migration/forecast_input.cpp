@@ -6,18 +6,28 @@
 namespace ballast::migration {
 namespace {
 
-/// What the first round of the VM's last migration sent: every page that was not zero then.
+/// What the first round of a migration sent, every page that was not zero then; of a move that sends memory once, all
+/// of it. Nothing where its rounds were too quick to be told apart.
+std::optional<Bytes> content_sent(const Migration& row) {
+    constexpr int nearly_first = 2;  // a short second round was seen together with the first
+    if (row.phase != MigrationPhase::succeeded || !row.finished) return {};
+    if (!row.rounds.empty() && row.rounds.front().round <= nearly_first) return row.rounds.front().sent;
+    const bool one_copy = row.mode == MigrationMode::stop_and_copy || row.mode == MigrationMode::post_copy;
+    return one_copy ? row.sent : std::nullopt;
+}
+
+/// By the VM's last migration that tells.
 Bytes sent_last_time(const Snapshot& snapshot, const VmId& vm) {
-    const Migration* last = nullptr;
+    std::optional<Timestamp> latest;
+    Bytes content;
     snapshot.migrations.for_each([&](const Migration& row) {
-        if (row.vm != vm || row.phase != MigrationPhase::succeeded || !row.sent || !row.finished) return;
-        if (last == nullptr || *row.finished > *last->finished) last = &row;
+        if (row.vm != vm || (latest && row.finished && *row.finished <= *latest)) return;
+        const auto sent = content_sent(row);
+        if (!sent) return;
+        latest = row.finished;
+        content = *sent;
     });
-    if (last == nullptr) return {};
-    const auto end_of_first = std::ranges::find_if(last->rounds, [](const auto& round) { return round.round == 1; });
-    if (end_of_first != last->rounds.end()) return end_of_first->sent;
-    const bool one_copy = last->mode == MigrationMode::stop_and_copy || last->mode == MigrationMode::post_copy;
-    return one_copy ? *last->sent : Bytes(0);
+    return content;
 }
 
 /// Pages stay where they are used: what went over last time is there still, and what the guest uses now may be more.

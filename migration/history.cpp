@@ -258,8 +258,10 @@ std::optional<double> finish_of(const Migration& row, Milliseconds wall) {
     return std::clamp(rest, 0.0, longest_finish_s);
 }
 
-/// Whether what the forecast was made of is no excuse for its error: a curve, where rounds matter.
+/// Whether what the forecast was made of is no excuse for its error: the memory in use, and a curve where rounds
+/// matter.
 bool was_informed(const Forecast& forecast, MigrationMode mode) {
+    if (forecast.input.content.count() <= 0) return false;
     const bool rounds_matter = mode == MigrationMode::pre_copy || mode == MigrationMode::hybrid;
     return !rounds_matter || (forecast.input.curve && forecast.input.curve->source != "nothing");
 }
