@@ -183,7 +183,8 @@ class Encrypted(unittest.TestCase):
                     self.assertIn("each host needs ca-cert.pem", why)
                     self.assertIn("or leave tls out", why)
                     row = max(cluster.api.items("/migrations"), key=lambda each: each["started"])
-                    self.assertIn(row["sent_bytes"], (None, 0))
+                    if "Unable to access" in why:  # else it is the target that does not believe a source without a certificate
+                        self.assertIn(row["sent_bytes"], (None, 0))
                     guest.assert_settled(self, guest.source, STAYED)
         cluster.api.run_job(f"/vms/{guest.vm}/migrate", self.body())
         guest.assert_settled(self, guest.target)

@@ -53,6 +53,7 @@ TEST(LibvirtError, CallsMissingCertificatesAMatterOfState) {
           "such "
           "file or directory",
           "host migration TLS directory not configured",
+          "operation failed: job 'migration out' failed: Cannot write to TLS channel: Input/output error",
           "operation failed: job 'migration out' failed: Certificate does not match the hostname 10.97.1.12"}) {
         EXPECT_EQ(code_of(VIR_ERR_INTERNAL_ERROR, words, 0), Code::failed_precondition) << words;
         EXPECT_TRUE(lacks_certificates(words)) << words;
