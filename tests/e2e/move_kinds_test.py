@@ -7,11 +7,9 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import subprocess
-import time
 import unittest
 from collections.abc import Iterator
 
-from harness.api import ENDED
 from harness.base import say, wait_for
 from harness.cluster import MIB, Cluster
 from harness.traveller import MOVED, STAYED, Traveller
@@ -196,7 +194,8 @@ class Encrypted(unittest.TestCase):
                 (folders[guest.target] / name).write_bytes((folders[guest.source] / name).read_bytes())
             why = cluster.api.refusal(f"/vms/{guest.vm}/migrate", self.body())
         say(f"with another's certificate: {why}")
-        self.assertIn("ertificate", why)
+        self.assertIn("TLS channel", why)
+        self.assertIn("made out to the migration address of the host", why)
         guest.assert_settled(self, guest.source, STAYED)
 
 
@@ -274,21 +273,26 @@ class NoRoomForTheDisk(unittest.TestCase):
         cluster.api.run_job(f"/vms/{one.vm}/migrate", self.body())
         one.assert_settled(self, "h2", MOVED)
 
-    def test_a_pool_that_somebody_fills_on_the_way_leaves_the_vm_where_it_is(self) -> None:
+    def test_a_pool_that_somebody_fills_before_its_turn_leaves_the_vm_where_it_is(self) -> None:
+        """libvirt allocates the whole file before the first byte: what can still break is between Ballast's look and that."""
         one = self.make(40)
         self.mount("60m")
+        guest.settle()
+        if guest.owner_by_inventory() != "h1":
+            cluster.api.run_job(f"/vms/{guest.vm}/migrate", {"to": "h1"})
+        guest.begin("pre_copy")
+        guest.reach("push")
         one.look()
-        cluster.lab("slow", "h1", "20mbit")
         one.job = str(cluster.api.post(f"/vms/{one.vm}/migrate", self.body())["id"])
-        wait_for(lambda: self.copied() > 4 * MIB, 60, "the copy is under way")
-        cluster.lab("exec", "h2", "--", "dd", "if=/dev/zero", f"of={self.pool}/filler", "bs=1M", check=False)
-        since = time.monotonic()
-        cluster.lab("slow", "h1", "off")
+        wait_for(lambda: one.job in [each["job"] for each in cluster.api.get("/migrations/queue")["items"]], 30, "it waits for its lane")
+        cluster.lab("exec", "h2", "--", "dd", "if=/dev/zero", f"of={self.pool}/filler", "bs=1M", "count=50")
+        guest.mend()
+        guest.assert_ending(self, (MOVED,))
         ended = cluster.api.wait_job(one.job, 120)
-        say(f"filled at {self.copied() // MIB} MiB: {ended['state']} after {time.monotonic() - since:.0f} s: {ended['error']}")
-        self.assertIn(ended["state"], ENDED)
+        say(f"filled before its turn: {ended['state']}: {ended['error']}")
         self.assertEqual("failed", ended["state"])
         self.assertIn("No space left", str(ended["error"]))
+        one.seq = guest.seq  # both moves' claims were made after that
         one.assert_settled(self, "h1", STAYED)
         self.assertEqual(0, self.copied(), "the half copy still takes room")
 
