@@ -112,13 +112,14 @@ std::uint16_t thousandths(double cores) {
     return static_cast<std::uint16_t>(std::lround(std::clamp(cores, 0.0, 65.0) * 1000));
 }
 
-void fill_generated(MonthWorld& world, Random& random) {
+void fill_generated(MonthWorld& world, Random& random, double factor) {
     for (std::size_t i = 0; i < world.vms.size(); ++i) {
         const Kind& kind = kinds[static_cast<std::size_t>(world.vms[i].kind)];
         const CpuLoad load = make_load(random, kind);
         for (int slot = 0; slot < world.slots; ++slot) {
-            double share = share_at(load, Instant(Seconds(slot * std::int64_t{slot_s} + slot_s / 2)));
-            if (is_weekend(slot)) share = std::min(1.0, share * kind.weekend);
+            double share = factor * share_at(load, Instant(Seconds(slot * std::int64_t{slot_s} + slot_s / 2)));
+            if (is_weekend(slot)) share *= kind.weekend;
+            share = std::min(1.0, share);
             world.demand[static_cast<std::size_t>(slot) * world.vms.size() + i] =
                 thousandths(share * world.vms[i].vcpus);
         }
@@ -126,13 +127,13 @@ void fill_generated(MonthWorld& world, Random& random) {
 }
 
 /// A recorded day is played on each day of the month, a little louder or quieter.
-void fill_traced(MonthWorld& world, Random& random,
+void fill_traced(MonthWorld& world, Random& random, double factor,
                  const std::vector<std::shared_ptr<const drivers::simulated::Trace>>& traces) {
     for (std::size_t i = 0; i < world.vms.size(); ++i) {
         const auto& trace = *traces[random() % traces.size()];
         double loudness = 1;
         for (int slot = 0; slot < world.slots; ++slot) {
-            if (slot % slots_per_day == 0) loudness = uniform(random, 1.6, 2.4);
+            if (slot % slots_per_day == 0) loudness = factor * uniform(random, 1.6, 2.4);
             const double share = std::min(1.0, loudness * trace[static_cast<std::size_t>(slot) % trace.size()]);
             world.demand[static_cast<std::size_t>(slot) * world.vms.size() + i] =
                 thousandths(share * world.vms[i].vcpus);
@@ -159,6 +160,16 @@ void place(MonthWorld& world, Random& random) {
 
 }  // namespace
 
+double unservable_core_s(const MonthWorld& world) {
+    double sum = 0;
+    for (int slot = 0; slot < world.slots; ++slot) {
+        double wanted = 0;
+        for (std::size_t vm = 0; vm < world.vms.size(); ++vm) wanted += world.cores_of(slot, vm);
+        sum += std::max(0.0, wanted - world.cores * world.hosts) * slot_s;
+    }
+    return sum;
+}
+
 Result<MonthWorld> make_month(const MonthOptions& options) {
     Random random(options.seed);
     MonthWorld world;
@@ -176,11 +187,11 @@ Result<MonthWorld> make_month(const MonthOptions& options) {
     place(world, random);
     world.demand.assign(static_cast<std::size_t>(world.slots) * world.vms.size(), 0);
     if (options.traces.empty()) {
-        fill_generated(world, random);
+        fill_generated(world, random, options.load);
         return world;
     }
     BALLAST_TRY(const auto traces, drivers::simulated::read_traces(options.traces));
-    fill_traced(world, random, traces);
+    fill_traced(world, random, options.load, traces);
     return world;
 }
 

@@ -21,6 +21,7 @@ struct MonthOptions {
     int hosts = 200;
     int vms = 4'000;
     int days = 30;
+    double load = 1.1;   ///< factor on every demand: how full the cluster is
     std::string traces;  ///< folder of PlanetLab traces; empty: generated loads
 };
 
@@ -45,6 +46,9 @@ struct MonthWorld {
         return demand[static_cast<std::size_t>(slot) * vms.size() + vm] / 1000.0;
     }
 };
+
+/// Core seconds of demand beyond all the cores of the cluster: what no placement serves.
+[[nodiscard]] double unservable_core_s(const MonthWorld& world);
 
 /// Errors: those of the traces.
 [[nodiscard]] Result<MonthWorld> make_month(const MonthOptions& options);
