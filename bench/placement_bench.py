@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""Placement: decisions in process, and whole processes beside Ganeti's hail and OpenStack Placement.
+"""Placement: decisions in process, and whole processes beside Ganeti's hail.
 
 scripts/bench placement [CASE…] [--quick] [--check]: JSON lines (ARCHITECTURE.md 6); docs/BENCHMARKS.md says what is measured. Cases:
 decide, why_not, guard, absorb, capacity (placement_bench.cpp, in process), hail (`ballast place --offline` beside it on the same
-file), rest (a placement made durable over REST, beside OpenStack Placement). Of what others have: BALLAST_HTOOLS_GENERATOR is the
-path of the generator of clusters, BALLAST_PLACEMENT_PEER that of the script that measures OpenStack Placement. Without one of them, or
-without the peer's package (bench/packages.txt), a line says what was skipped.
+file). BALLAST_HTOOLS_GENERATOR is the path of the generator of clusters. Without it, or without the peer's package
+(bench/packages.txt), a line says what was skipped.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ CHEAP_NODES = (100, 1000, 3000)  # without hail's check of N+1
 SAFE_NODES = (100,)  # with it: at 300 nodes hail needs minutes
 TARGET_NODES = {"cheap": (1000, 3000), "safe": (100,)}
 FASTER = 1 / 100
-PLACEMENT_FASTER = 50
-KUBE_FLOOR = 810  # pods/s at 5,000 nodes: kube-scheduler's own threshold (scheduler_perf, performance-config.yaml)
 VM = {"cpu": 2, "memory": 4096, "disk": 10240}
 
 
@@ -57,14 +54,14 @@ class Report:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("case", nargs="*", help=", ".join((*IN_PROCESS, "hail", "rest")))
+    parser.add_argument("case", nargs="*", help=", ".join((*IN_PROCESS, "hail")))
     parser.add_argument("--runs", type=int, default=5, help="runs of Ballast whose median counts; a peer that needs seconds runs once")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     for case in options.case:
-        if case not in (*IN_PROCESS, "hail", "rest"):
-            parser.error(f"no case is named '{case}'; there are {', '.join((*IN_PROCESS, 'hail', 'rest'))}")
+        if case not in (*IN_PROCESS, "hail"):
+            parser.error(f"no case is named '{case}'; there are {', '.join((*IN_PROCESS, 'hail'))}")
     return options
 
 
@@ -162,44 +159,11 @@ class Bench:
             for nodes in SAFE_NODES:
                 self.beside_hail("safe", nodes, generator)
 
-    def peer_rate(self, hosts: int) -> float | None:
-        """VMs per second of OpenStack Placement: candidates, then the allocation. In process, so faster than its service is."""
-        script = os.environ.get("BALLAST_PLACEMENT_PEER", "")
-        if not os.path.isfile(script):
-            self.report.skipped(f"rest/{hosts}/peer", "BALLAST_PLACEMENT_PEER names no file")
-            return None
-        done = subprocess.run(["/usr/bin/python3", script, str(hosts)], capture_output=True, text=True, check=False)
-        found = re.search(r"claim loop \(candidates\+PUT\): ([0-9.]+) ms each", done.stdout)
-        if done.returncode != 0 or found is None:
-            self.report.skipped(f"rest/{hosts}/peer", "OpenStack Placement is not installed (Debian: python3-placement)")
-            return None
-        return 1000 / float(found[1])
-
-    def rest(self) -> None:
-        """A placement and its durable claim over REST."""
-        for hosts in (100,) if self.options.quick else (1000, 5000):
-            command = [str(self.bin / "bench/placement_rest_bench"), str(hosts), *(["--quick"] if self.options.quick else [])]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            row = json.loads(done.stdout)
-            met, target, peer, peer_value = None, None, None, None
-            if hosts == 5000:
-                target, met = f">= {KUBE_FLOOR}", row["value"] >= KUBE_FLOOR
-                peer, peer_value = "kube-scheduler's own floor", KUBE_FLOOR
-            else:
-                peer_value = self.peer_rate(hosts)
-                if peer_value:
-                    peer, target = "OpenStack Placement", f">= {PLACEMENT_FASTER} times"
-                    met = row["value"] >= PLACEMENT_FASTER * peer_value
-            self.report.say(f"rest/{hosts}", "placed and claimed", row.pop("value"), "1/s", met=met, target=target, peer=peer,
-                            peer_value=peer_value, **row)
-
     def run(self) -> None:
         """What has no peer first."""
         self.in_process()
         if self.wants("hail"):
             self.hail()
-        if self.wants("rest"):
-            self.rest()
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ struct RebalanceOptions {
 struct PlaceOptions {
     std::string in;
     std::string vm;
+    bool n_plus_one = false;
 };
 
 Result<balance::HtoolsCluster> read_cluster(const std::string& path) {
@@ -196,9 +197,10 @@ Result<WantedVm> parse_wanted(const std::string& text) {
 Outcome<> place(Session& session, const PlaceOptions& options) {
     BALLAST_TRY(const auto wanted, parse_wanted(options.vm));
     BALLAST_TRY(const auto cluster, read_cluster(options.in));
-    const auto found = balance::place_vm(balance::htools_problem(cluster), wanted.row);
-    const auto reasons = fmt::format("{} offline, {} without the memory, {} without the vCPUs", found.offline,
-                                     found.no_memory, found.no_vcpus);
+    const auto found = balance::place_vm(balance::htools_problem(cluster), wanted.row, options.n_plus_one);
+    const auto reasons = fmt::format(
+        "{} offline, {} without the memory, {} without the vCPUs{}", found.offline, found.no_memory, found.no_vcpus,
+        options.n_plus_one ? fmt::format(", {} would leave a host whose loss can't be absorbed", found.exposed) : "");
     if (!found.host)
         return failing(Exit::no_capacity,
                        fmt::format("none of {} nodes can take '{}': {}", cluster.nodes.size(), wanted.name, reasons),
@@ -209,7 +211,11 @@ Outcome<> place(Session& session, const PlaceOptions& options) {
                     {"score_before", found.score_before},
                     {"score_after", found.score_after},
                     {"candidates", found.candidates},
-                    {"refused", {{"offline", found.offline}, {"memory", found.no_memory}, {"vcpus", found.no_vcpus}}}};
+                    {"refused",
+                     {{"offline", found.offline},
+                      {"memory", found.no_memory},
+                      {"vcpus", found.no_vcpus},
+                      {"n_plus_one", found.exposed}}}};
     if (session.globals.format == Format::json)
         session.out() << text_of(json) << "\n";
     else if (session.globals.format == Format::yaml)
@@ -255,6 +261,7 @@ void add_place(CLI::App& app, Session& session) {
     command->add_option("--vm", options->vm, "The VM, its disk on shared storage; MEM and DISK in MiB or with a unit")
         ->required()
         ->type_name("NAME:CPU:MEM:DISK");
+    command->add_flag("--n-plus-one", options->n_plus_one, "Only where every node's loss can be absorbed afterwards");
     on(command, session, [options](Session& s) { return place(s, *options); });
 }
 
