@@ -125,9 +125,12 @@ Task<> Move::note_undecided(std::string reason) {
     if (now - *undecided_since_ < undecided_patience || !row || has_alert(*row, kind)) co_return Result<void>{};
     co_return co_await run_->commit([id = vm_, kind, reason](store::Transaction& transaction) -> Result<void> {
         BALLAST_TRY(Vm vm, vm_of(transaction, id));
-        const std::string alert = fmt::format(
-            "{} {}; look at both hosts (`virsh list --all`): once the copy that hangs is ended there, this goes on",
-            kind, reason);
+        const bool half_open = reason.find("has not noticed") != std::string::npos;
+        const std::string_view way_out =
+            half_open
+                ? "close the dead stream on the target (`ss -K -t 'sport >= :49152'` there), and the pull goes on"
+                : "look at both hosts (`virsh list --all`): once the copy that hangs is ended there, this goes on";
+        const std::string alert = fmt::format("{} {}; {}", kind, reason, way_out);
         vm.alerts.push_back(alert);
         transaction.put(std::move(vm), {"vm.alert", alert});
         return {};
