@@ -19,7 +19,7 @@ Limits limits_of(const Model& model) {
 
 /// After the descent, that is: what it could not find by going only downwards.
 std::uint64_t annealing_effort(const Model& model, std::uint64_t effort) {
-    constexpr std::uint64_t most = 400'000;
+    constexpr std::uint64_t most = 100'000;
     constexpr std::uint64_t for_each_pair = 30;
     return std::min({most, effort, for_each_pair * model.vms.size() * model.hosts.size()});
 }
