@@ -22,8 +22,8 @@ class Emptier {
           bundles_(model.vms.size(), -1),
           closed_(model.hosts.size(), false),
           received_(model.hosts.size(), false) {
-        close_spares();
-        held_ = absorbed(field_, closed_);
+        if (model.options.n_plus_one) spare_.emplace(model);
+        close_idle();
     }
 
     Aim run() {
@@ -33,28 +33,45 @@ class Emptier {
             if (aim.cut) break;
             if (!received_[pos(host)] && try_empty(host)) ++emptied_;
         }
+        aim.at = field_.assignment();
         // Hosts beyond the warm spares are what it was for.
-        if (idle_ + emptied_ <= model_.options.warm_spares && emptied_ > 0) {
+        if (emptied_ > 0 && idle_ + emptied_ <= model_.options.warm_spares) {
             aim.note =
                 fmt::format("nothing worth moving: {} hosts could be emptied, and {} stay powered as warm spares",
                             emptied_, model_.options.warm_spares);
             aim.at = model_.homes();
             bundles_.assign(bundles_.size(), -1);
-        } else {
-            aim.at = field_.assignment();
         }
         aim.bundles = std::move(bundles_);
+        for (std::size_t h = 0; h < closed_.size(); ++h)
+            if (closed_[h]) aim.off.push_back(static_cast<Index>(h));
         return aim;
     }
 
   private:
-    /// Empty hosts count as powered up to the warm spares: N+1 may use these alone.
-    void close_spares() {
+    /// Hosts that are empty already: the warm spares stay powered, and those that N+1 needs.
+    void close_idle() {
         for (std::size_t h = 0; h < model_.hosts.size(); ++h) {
-            if (!model_.hosts[h].target || !field_.vms_on(static_cast<Index>(h)).empty()) continue;
-            if (idle_ >= model_.options.warm_spares) closed_[h] = true;
-            ++idle_;
+            const auto host = static_cast<Index>(h);
+            if (!model_.hosts[h].target || !field_.vms_on(host).empty() || model_.hosts[h].kept > 0) continue;
+            if (idle_++ >= model_.options.warm_spares) static_cast<void>(close(host));
         }
+    }
+
+    /// Whether N+1 outlives that; else it stays open.
+    bool close(Index host) {
+        closed_[pos(host)] = true;
+        if (!spare_) return true;
+        spare_->close(host, true);
+        if (spare_->holds()) return true;
+        spare_->close(host, false);
+        closed_[pos(host)] = false;
+        return false;
+    }
+
+    void move(Index vm, Index to) {
+        field_.make_shift(vm, to);
+        if (spare_) spare_->move(vm, to);
     }
 
     [[nodiscard]] bool may_empty(Index host) const {
@@ -85,21 +102,19 @@ class Emptier {
         for (const Index vm : guests) {
             const auto to = best_target(vm, host);
             if (!to || static_cast<std::int64_t>(field_.displaced().size()) >= moves_max()) break;
-            field_.make_shift(vm, *to);
+            move(vm, *to);
             moved.push_back(vm);
         }
-        const double worth = host_worth * model_.span;
-        const bool spare = idle_ + emptied_ < model_.options.warm_spares;  // it will stay powered, so it stays open
-        closed_[pos(host)] = !spare;
-        if (moved.size() == guests.size() && field_.score() + field_.paid() - before < worth && still_absorbed()) {
+        const bool pays = field_.score() + field_.paid() - before < host_worth * model_.span;
+        const bool stays_on = idle_ + emptied_ < model_.options.warm_spares;
+        if (moved.size() == guests.size() && pays && (stays_on || close(host))) {
             for (const Index vm : moved) {
                 bundles_[pos(vm)] = host;
                 received_[pos(field_.host_of(vm))] = true;
             }
             return true;
         }
-        closed_[pos(host)] = false;
-        for (const Index vm : moved) field_.make_shift(vm, host);
+        for (const Index vm : moved) move(vm, host);
         return false;
     }
 
@@ -132,22 +147,14 @@ class Emptier {
         return fits;
     }
 
-    [[nodiscard]] bool still_absorbed() const {
-        if (!model_.options.n_plus_one) return true;
-        const auto now = absorbed(field_, closed_);
-        for (std::size_t h = 0; h < now.size(); ++h)
-            if (held_[h] && !now[h]) return false;
-        return true;
-    }
-
     const Model& model_;
     const balance::Stop& stop_;
     Ledger ledger_;
     Field field_;
+    std::optional<Spare> spare_;
     Bundles bundles_;             ///< by the host that is emptied
     std::vector<bool> closed_;    ///< may be powered off: takes nothing, absorbs nothing
     std::vector<bool> received_;  ///< is not emptied afterwards: no VM moves twice
-    std::vector<bool> held_;      ///< whose loss could be absorbed before
     int idle_ = 0;                ///< empty before
     int emptied_ = 0;
 };

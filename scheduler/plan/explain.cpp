@@ -64,6 +64,7 @@ class Report {
           replay_(outcome.model) {}
 
     void write() {
+        replay_.keep(out_.spare);
         for (const Move& move : out_.moves) {
             add_step(move);
             after_.make_shift(move.vm, move.to);
@@ -134,15 +135,14 @@ class Report {
                            after_.cpu_mean(move.to), model_.hosts[pos(move.to)].cores);
     }
 
-    /// Evacuated hosts, or, when consolidating, all that are empty now but the warm spares.
+    /// Evacuated hosts, or, when consolidating, those that need not stay powered.
     void name_emptied() {
-        int spares = model_.options.warm_spares;
         for (std::size_t h = 0; h < model_.hosts.size(); ++h) {
             const auto host = static_cast<Index>(h);
             const HostRow& row = model_.hosts[h];
             if (!after_.vms_on(host).empty() || row.kept > 0) continue;
-            const bool off = model_.options.goal == Goal::consolidate && row.target && spares-- <= 0;
-            if (off || row.drained) plan_.emptied.push_back(row.row->name);
+            if (row.drained || std::ranges::find(out_.aim.off, host) != out_.aim.off.end())
+                plan_.emptied.push_back(row.row->name);
         }
     }
 

@@ -19,6 +19,7 @@ struct Outcome {
     const std::vector<Move>& moves;
     const std::map<Index, std::string>& broken;  ///< before, by VM
     const Aim& aim;
+    const std::optional<Spare>& spare;
 };
 
 /// Fills everything of the plan but its times, seed and number.

@@ -83,31 +83,4 @@ std::map<Index, std::string> mark_broken(Model& model) {
     return broken;
 }
 
-std::vector<bool> absorbed(const Field& field, const std::vector<bool>& closed) {
-    const Model& model = field.model();
-    std::vector<std::pair<std::int64_t, Index>> rooms;
-    for (std::size_t h = 0; h < model.hosts.size(); ++h)
-        if (model.hosts[h].target && !closed[h]) rooms.emplace_back(-field.free_memory(static_cast<Index>(h)), h);
-    std::ranges::sort(rooms);
-    std::vector<bool> can(model.hosts.size(), true);
-    for (std::size_t h = 0; h < model.hosts.size(); ++h) {
-        const auto host = static_cast<Index>(h);
-        std::vector<std::int64_t> sizes;
-        for (const Index vm : field.vms_on(host)) sizes.push_back(model.memory_of(vm, host));
-        std::ranges::sort(sizes, std::greater{});
-        std::vector<std::int64_t> heap;  // the roomiest others, one for each VM: more are not needed
-        for (const auto& [room, other] : rooms)
-            if (other != host && heap.size() < sizes.size()) heap.push_back(-room);
-        std::ranges::make_heap(heap);
-        for (const std::int64_t size : sizes) {
-            if (heap.empty() || heap.front() < size) can[h] = false;
-            if (!can[h]) break;
-            std::ranges::pop_heap(heap);
-            heap.back() -= size;
-            std::ranges::push_heap(heap);
-        }
-    }
-    return can;
-}
-
 }  // namespace ballast::scheduler::plan

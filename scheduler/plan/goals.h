@@ -16,6 +16,7 @@ struct Aim {
     Bundles bundles;   ///< empty: every move stands for itself
     std::string note;  ///< why there is nothing to do, where the goal knows it
     bool cut = false;
+    std::vector<Index> off{};  ///< consolidate: hosts that may be powered off once they are empty
 };
 
 /// Steps that a cluster of this size deserves.
@@ -30,8 +31,5 @@ struct Aim {
 /// Marks VMs that break a rule where they are (model.must_leave); of a group that shares a host all but one. Gives what
 /// each of them breaks.
 std::map<Index, std::string> mark_broken(Model& model);
-
-/// Whether the loss of any one host could be made good in memory by the others that are not `closed`: by host.
-[[nodiscard]] std::vector<bool> absorbed(const Field& field, const std::vector<bool>& closed);
 
 }  // namespace ballast::scheduler::plan

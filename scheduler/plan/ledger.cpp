@@ -29,7 +29,9 @@ double cost_in_seconds(const MoveCost& cost, const Host& from, const Host& to) {
 }
 
 Ledger::Ledger(const Model& model, const MoveCosts& costs)
-    : model_(&model), costs_(&costs), words_(model.vms.size()), prices_(model.vms.size(), -1.0) {}
+    : model_(&model), costs_(&costs), words_(model.vms.size()), prices_(model.vms.size(), -1.0) {
+    for (const auto& [vm, to] : model.barred) row(vm)[pos(to)] = no;
+}
 
 std::vector<Ledger::Word>& Ledger::row(Index vm) {
     auto& words = words_[pos(vm)];

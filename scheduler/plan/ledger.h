@@ -34,7 +34,6 @@ class Ledger {
     /// The same for a VM that has moved already.
     [[nodiscard]] double paid(Index vm) const { return prices_[pos(vm)]; }
     [[nodiscard]] MoveCost cost(Index vm, Index from, Index to) const;
-    void forbid(Index vm, Index to) { row(vm)[pos(to)] = no; }
 
   private:
     enum Word : std::int8_t { unasked, yes, no };

@@ -64,8 +64,9 @@ struct Model {
     std::vector<double> cpu;     ///< mean cores, by VM, then by slot
     std::vector<HostRow> hosts;  ///< by name
     std::vector<VmRow> vms;
-    std::vector<HostView> views;  ///< of the hosts, all VMs counted
-    Groups groups;                ///< where the members of all groups are
+    std::vector<HostView> views;                  ///< of the hosts, all VMs counted
+    Groups groups;                                ///< where the members of all groups are
+    std::vector<std::pair<Index, Index>> barred;  ///< VM and target: tried, and no order led there
 
     [[nodiscard]] const double* cpu_of(Index vm) const { return cpu.data() + pos(vm) * slots.size(); }
     [[nodiscard]] std::int64_t memory_of(Index vm, Index host) const {

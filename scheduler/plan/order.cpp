@@ -13,17 +13,20 @@ constexpr double noise = 1e-6;
 /// Finds an order; every move fits when its turn comes.
 class Orderer {
   public:
-    Orderer(const Model& model, Ledger& ledger, const Assignment& target)
+    Orderer(const Model& model, Ledger& ledger, const Assignment& target, const std::optional<Spare>& spare)
         : model_(model), target_(target), field_(model, ledger, model.homes()), replay_(model) {
         for (std::size_t i = 0; i < target.size(); ++i)
             if (target[i] != model.vms[i].home) waiting_.push_back(static_cast<Index>(i));
         detoured_.assign(target.size(), false);
+        replay_.keep(spare);
     }
 
-    std::vector<Move> run() {
+    Ordered run() {
         while (!waiting_.empty() && (make_best() || make_detour())) {
         }
-        return std::move(moves_);
+        Ordered ordered{std::move(moves_), {}};
+        for (const Index vm : waiting_) ordered.stuck.emplace_back(vm, target_[pos(vm)]);
+        return ordered;
     }
 
   private:
@@ -62,6 +65,8 @@ class Orderer {
 
     /// All that wait, wait for each other: one of them makes room by going where most memory is free.
     bool make_detour() {
+        const auto& most = model_.options.max_moves;
+        if (most && moves_.size() + waiting_.size() >= static_cast<std::size_t>(*most)) return false;
         for (const Index vm : waiting_) {
             if (detoured_[pos(vm)]) continue;
             const auto place = roomiest(vm);
@@ -159,8 +164,9 @@ class Trimmer {
 };
 
 /// The replay: whatever a rule refuses on the rows of its moment falls out.
-std::vector<Move> prove(const Model& model, const std::vector<Move>& moves) {
+std::vector<Move> prove(const Model& model, const std::vector<Move>& moves, const std::optional<Spare>& spare) {
     Replay replay(model);
+    replay.keep(spare);
     std::vector<Move> proven;
     for (Move move : moves) {
         if (move.from != replay.host_of(move.vm) || !replay.accepts(move.vm, move.to)) continue;
@@ -267,18 +273,25 @@ class Waits {
 
 }  // namespace
 
-std::vector<Move> order_moves(const Model& model, Ledger& ledger, const Assignment& target, const Bundles& bundles) {
-    auto moves = Orderer(model, ledger, target).run();
+double Ordered::net(double margin) const {
+    double sum = 0;
+    for (const Move& move : moves) sum += move.worth - margin * move.cost;
+    return sum;
+}
+
+Ordered order_moves(const Model& model, Ledger& ledger, const Assignment& target, const Bundles& bundles,
+                    const std::optional<Spare>& spare) {
+    auto [moves, stuck] = Orderer(model, ledger, target, spare).run();
     Trimmer trimmer(model, ledger);
     while (true) {
         auto kept = bundles.empty() ? trimmer.keep_paying(moves) : trimmer.run(moves, std::nullopt).moves;
-        kept = drop_stranded(whole_bundles(prove(model, kept), target, model.homes(), bundles));
+        kept = drop_stranded(whole_bundles(prove(model, kept, spare), target, model.homes(), bundles));
         const bool settled = kept.size() == moves.size();  // moves only ever fall out
         moves = std::move(kept);
         if (settled) break;
     }
     Waits(model, moves).find();
-    return moves;
+    return {std::move(moves), std::move(stuck)};
 }
 
 }  // namespace ballast::scheduler::plan

@@ -24,12 +24,18 @@ struct Move {
     std::vector<int> after;  ///< indices of moves that must have ended before
 };
 
+struct Ordered {
+    std::vector<Move> moves;
+    std::vector<std::pair<Index, Index>> stuck;     ///< VM and target: no order leads there
+    [[nodiscard]] double net(double margin) const;  ///< worth less price, seconds
+};
+
 /// Moves that are of use only together (a host that is emptied): by VM, -1 for one that stands for itself.
 using Bundles = std::vector<Index>;
 
 /// The moves from the VMs' homes to `target`, with proofs; some are left out where no order leads there, where they do
-/// not pay in their place, or where their bundle is broken.
-[[nodiscard]] std::vector<Move> order_moves(const Model& model, Ledger& ledger, const Assignment& target,
-                                            const Bundles& bundles);
+/// not pay in their place, where their bundle is broken, or where N+1 would not outlive them.
+[[nodiscard]] Ordered order_moves(const Model& model, Ledger& ledger, const Assignment& target, const Bundles& bundles,
+                                  const std::optional<Spare>& spare);
 
 }  // namespace ballast::scheduler::plan

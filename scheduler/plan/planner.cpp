@@ -12,6 +12,9 @@
 namespace ballast::scheduler {
 namespace {
 
+/// Searches after the first one, each without the moves that no order led to in the one before.
+constexpr int search_rounds = 3;
+
 Result<void> check_at_least(std::string_view option, std::int64_t value, std::int64_t least) {
     if (value >= least) return {};
     return fail(Code::invalid_argument, "{} is {}: it must be at least {}", option, value, least);
@@ -65,6 +68,11 @@ plan::Aim aim_for(const plan::Model& model, const MoveCosts& costs, const balanc
     std::unreachable();
 }
 
+/// A few moves that no order leads to are no reason to search anew.
+bool often_stuck(const plan::Ordered& ordered) {
+    return !ordered.stuck.empty() && ordered.stuck.size() * 10 >= ordered.moves.size();
+}
+
 }  // namespace
 
 Result<ClusterPlan> plan_cluster(const Snapshot& snapshot, const ClusterLoad& load,
@@ -74,15 +82,27 @@ Result<ClusterPlan> plan_cluster(const Snapshot& snapshot, const ClusterLoad& lo
     BALLAST_CHECK(check_options(snapshot, options));
     BALLAST_TRY(plan::Model model, plan::make_model(snapshot, load, recent, options));
     const auto broken = plan::mark_broken(model);
-    const plan::Aim aim = aim_for(model, costs, run_all, stop);
+    std::optional<plan::Spare> spare;  // an order may use it up: that is what it is for
+    if (options.n_plus_one && !plan::is_order(options.goal)) spare.emplace(model);
+    plan::Aim aim = aim_for(model, costs, run_all, stop);
     plan::Ledger ledger(model, costs);
-    const auto moves = plan::order_moves(model, ledger, aim.at, aim.bundles);
+    plan::Ordered ordered = plan::order_moves(model, ledger, aim.at, aim.bundles, spare);
+    for (int round = 0; round < search_rounds && !aim.cut && often_stuck(ordered); ++round) {
+        model.barred.insert(model.barred.end(), ordered.stuck.begin(), ordered.stuck.end());
+        plan::Aim other = aim_for(model, costs, run_all, stop);
+        plan::Ordered next = plan::order_moves(model, ledger, other.at, other.bundles, spare);
+        const bool better = next.net(options.margin) > ordered.net(options.margin);
+        ordered.stuck = next.stuck;
+        if (!better) continue;
+        aim = std::move(other);
+        ordered = std::move(next);
+    }
 
     ClusterPlan made;
     made.snapshot_seq = snapshot.seq;
     made.seed = options.seed;
     made.made = options.now;
-    plan::explain({model, ledger, moves, broken, aim}, made);
+    plan::explain({model, ledger, ordered.moves, broken, aim, spare}, made);
     made.expected = plan::schedule(made.steps, options.lanes_per_host);
     return made;
 }

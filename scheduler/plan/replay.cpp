@@ -45,7 +45,7 @@ std::vector<RuleVerdict> Replay::judge(Index vm, Index to) const {
 bool Replay::accepts(Index vm, Index to) const {
     const Vm& row = *model_->vms[pos(vm)].row;
     const auto request = move_request(row, model_->hosts[pos(host_of(vm))].row->id);
-    return all_accept({snapshot_, request, view(to), groups_.around(vm)});
+    return all_accept({snapshot_, request, view(to), groups_.around(vm)}) && keeps_spare(vm, to);
 }
 
 bool Replay::accepts(const VmSpec& spec, Index host) const {
@@ -83,6 +83,7 @@ StepProof Replay::make(Index vm, Index to) {
     residents_[pos(to)].vms.push_back(snapshot_.vms.find_ptr(row.id));
     at_[pos(vm)] = to;
     groups_.move(vm, to);
+    if (spare_) spare_->move(vm, to);
     view_again(from);
     view_again(to);
     proof.target_free_after = saturating_sub(view(to).free_memory(), lost_sharing(row, view(to)));

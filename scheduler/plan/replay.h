@@ -3,11 +3,13 @@
 // of that moment: the proof that a plan is safe at each step. The VM counts on both hosts while it moves, since it
 // still counts where it leaves when the target is asked. Decides nothing beyond the rules. Pure.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "scheduler/plan/group_book.h"
 #include "scheduler/plan/model.h"
+#include "scheduler/plan/spare.h"
 
 namespace ballast::scheduler::plan {
 
@@ -22,6 +24,9 @@ class Replay {
     /// What each rule says of a move to that host now.
     [[nodiscard]] std::vector<RuleVerdict> judge(Index vm, Index to) const;
     [[nodiscard]] bool accepts(Index vm, Index to) const;
+    /// From now on a move is accepted only if N+1 outlives it. Before the first move.
+    void keep(const std::optional<Spare>& spare) { spare_ = spare; }
+    [[nodiscard]] bool keeps_spare(Index vm, Index to) const { return !spare_ || spare_->accepts(vm, to); }
     /// Whether a VM that is not there yet would be taken.
     [[nodiscard]] bool accepts(const VmSpec& spec, Index host) const;
     /// The rules that the VM breaks where it is; empty: none.
@@ -40,6 +45,7 @@ class Replay {
     std::vector<HostView> views_;
     std::vector<Residents> residents_;  ///< by host
     GroupBook groups_;
+    mutable std::optional<Spare> spare_;  ///< it remembers what it has found out
     Assignment at_;
 };
 

@@ -129,7 +129,9 @@ std::string Stays::why_nowhere(Index vm) const {
             continue;
         }
         const MoveCost cost = ledger_.cost(vm, field_.host_of(vm), to);
-        if (!cost.possible)
+        if (!replay_.keeps_spare(vm, to))
+            refuse("n_plus_one", fmt::format("{}: the loss of a host could no longer be absorbed", name));
+        else if (!cost.possible)
             refuse("forecast", fmt::format("{}: {}", name, cost.reason));
         else if (model_.hosts[h].drained)
             refuse("emptied", fmt::format("{} is emptied, too", name));

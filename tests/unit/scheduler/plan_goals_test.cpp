@@ -164,6 +164,31 @@ TEST(PlanLevel, TouchesNoHostMoreOftenThanTheBoundForAnHour) {
     EXPECT_THAT(plan->stays, Each(::testing::Field(&PlanStay::reason, HasSubstr("bounds on moves"))));
 }
 
+/// h1 is busy; where its VMs may go depends on whether h2 and h3 could still be lost afterwards.
+Ask tight() {
+    auto cluster = hosts_alike(3, 8, 16);
+    cluster.with(a_host("h1").memory(gibibytes(10)));
+    cluster.with(vm_on("busy1", "h1", 4, 6000)).with(vm_on("busy2", "h1", 4, 200));
+    cluster.with(vm_on("other2", "h2", 1, 7800)).with(vm_on("other3", "h3", 1, 7800));  // one absorbs the other
+    Ask ask;
+    ask.load.vms[VmId("busy1")] = ask.load.vms[VmId("busy2")] = busy(6);
+    ask.load.vms[VmId("other2")] = ask.load.vms[VmId("other3")] = busy(0.5);
+    ask.snapshot = cluster.build();
+    return ask;
+}
+
+TEST(PlanLevel, MakesNoMoveAfterWhichTheLossOfAHostCouldNotBeAbsorbed) {
+    Ask ask = tight();
+    ask.options.n_plus_one = false;
+    const auto free = ask.plan();
+    ask.options.n_plus_one = true;
+    const auto kept = ask.plan();
+    ASSERT_TRUE(free && kept);
+    ASSERT_THAT(free->steps, SizeIs(1)) << free->verdict;
+    ASSERT_THAT(kept->steps, SizeIs(1)) << kept->verdict;
+    EXPECT_EQ(kept->steps.front().name, "busy2");
+}
+
 TEST(PlanEvacuate, EmptiesTheHostAndMovesNobodyElse) {
     auto cluster = hosts_alike(3).with(vm_on("a", "h1")).with(vm_on("b", "h1")).with(vm_on("c", "h2"));
     Ask ask;
