@@ -1,7 +1,6 @@
 #include "scheduler/plan/explain.h"
 
 #include <algorithm>
-#include <set>
 
 #include "scheduler/plan/bound.h"
 #include "scheduler/plan/stays.h"
@@ -15,20 +14,15 @@ double share(double used, double of) {
     return of > 0 ? used / of : 0;
 }
 
-/// The VMs that break a rule where they are now, of those that are on a host that a move has touched or broke one
-/// before. Of a group that shares a host all but one count.
+/// The VMs that break a rule where they are now, asked in the order of mark_broken(). Of a group that shares a host all
+/// but one count.
 int still_broken(const Outcome& outcome, Replay replay) {
-    std::set<Index> touched;
-    for (const Move& move : outcome.moves) touched.insert({move.from, move.to});
+    if (outcome.moves.empty()) return static_cast<int>(outcome.broken.size());
     int count = 0;
-    for (std::size_t i = 0; i < outcome.model.vms.size(); ++i) {
-        const auto vm = static_cast<Index>(i);
-        if (!touched.contains(replay.host_of(vm))) {
-            count += outcome.broken.contains(vm) ? 1 : 0;
-        } else if (!replay.broken(vm).empty()) {
-            replay.take_out(vm);
-            ++count;
-        }
+    for (const Index vm : mending_order(outcome.model)) {
+        if (replay.broken(vm).empty()) continue;
+        replay.take_out(vm);
+        ++count;
     }
     return count;
 }

@@ -65,15 +65,19 @@ Aim improve(const Model& model, const MoveCosts& costs, const balance::RunAll& r
     return {.at = best->at, .bundles = {}, .note = {}, .cut = cut};
 }
 
+std::vector<Index> mending_order(const Model& model) {
+    std::vector<Index> order(model.vms.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
+    std::ranges::sort(order, {}, [&](Index vm) {
+        return std::tuple(!model.vms[pos(vm)].movable, model.memory_of(vm, model.vms[pos(vm)].home), vm);
+    });
+    return order;
+}
+
 std::map<Index, std::string> mark_broken(Model& model) {
     Replay replay(model);
     std::map<Index, std::string> broken;
-    std::vector<Index> smallest_first(model.vms.size());
-    for (std::size_t i = 0; i < model.vms.size(); ++i) smallest_first[i] = static_cast<Index>(i);
-    std::ranges::sort(smallest_first, {}, [&](Index vm) {
-        return std::tuple(!model.vms[pos(vm)].movable, model.memory_of(vm, model.vms[pos(vm)].home), vm);
-    });
-    for (const Index vm : smallest_first) {
+    for (const Index vm : mending_order(model)) {
         const auto verdicts = replay.broken(vm);
         if (verdicts.empty()) continue;
         broken[vm] = fmt::format("{}: {}", verdicts.front().rule, verdicts.front().detail);

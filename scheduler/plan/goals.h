@@ -28,6 +28,8 @@ struct Aim {
 [[nodiscard]] Aim consolidate(const Model& model, const MoveCosts& costs, const balance::Stop& stop);
 [[nodiscard]] Aim make_room(const Model& model, const MoveCosts& costs, const balance::Stop& stop);
 
+/// The order in which VMs are asked what they break, so that it is the small ones that may be moved which have to go.
+[[nodiscard]] std::vector<Index> mending_order(const Model& model);
 /// Marks VMs that break a rule where they are (model.must_leave); of a group that shares a host all but one. Gives what
 /// each of them breaks.
 std::map<Index, std::string> mark_broken(Model& model);

@@ -54,7 +54,8 @@ class Orderer {
             std::ranges::sort(fitting);
             for (const auto& [score, i] : fitting) {
                 const Index vm = waiting_[i];
-                if (!replay_.accepts(vm, target_[pos(vm)])) continue;
+                if (!replay_.accepts(vm, target_[pos(vm)]) || !replay_.outlived_by_groups(vm, target_[pos(vm)]))
+                    continue;
                 make(vm, target_[pos(vm)], false);
                 waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
                 return true;
@@ -170,6 +171,7 @@ std::vector<Move> prove(const Model& model, const std::vector<Move>& moves, cons
     std::vector<Move> proven;
     for (Move move : moves) {
         if (move.from != replay.host_of(move.vm) || !replay.accepts(move.vm, move.to)) continue;
+        if (!replay.outlived_by_groups(move.vm, move.to)) continue;
         if (!move.forecast.possible) continue;
         move.proof = replay.make(move.vm, move.to);
         proven.push_back(std::move(move));

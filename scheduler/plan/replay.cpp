@@ -71,6 +71,33 @@ std::vector<RuleVerdict> Replay::broken(Index vm) const {
     return verdicts;
 }
 
+std::size_t Replay::count_broken(const std::vector<Index>& vms) const {
+    return static_cast<std::size_t>(std::ranges::count_if(vms, [&](Index vm) { return !broken(vm).empty(); }));
+}
+
+bool Replay::outlived_by_groups(Index vm, Index to) {
+    const VmRow& row = model_->vms[pos(vm)];
+    if (row.groups.empty()) return true;
+    const Surroundings around = groups_.around(vm);
+    const bool spread = std::ranges::any_of(around.groups.of, [](const auto& group) {
+        return group.second.demand.at(AffinityKind::spread, AffinityScope::host) > 0 ||
+               group.second.demand.at(AffinityKind::spread, AffinityScope::zone) > 0;
+    });
+    if (!spread) return true;
+    std::vector<Index> members;
+    for (std::size_t i = 0; i < model_->vms.size(); ++i) {
+        const bool shares =
+            std::ranges::find_first_of(model_->vms[i].groups, row.groups) != model_->vms[i].groups.end();
+        if (shares) members.push_back(static_cast<Index>(i));
+    }
+    const Index from = host_of(vm);
+    const std::size_t before = count_broken(members);
+    static_cast<void>(make(vm, to));
+    const std::size_t after = count_broken(members);
+    static_cast<void>(make(vm, from));
+    return after <= before;
+}
+
 StepProof Replay::make(Index vm, Index to) {
     const Index from = host_of(vm);
     const Vm& row = *model_->vms[pos(vm)].row;

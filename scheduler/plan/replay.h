@@ -27,6 +27,9 @@ class Replay {
     /// From now on a move is accepted only if N+1 outlives it. Before the first move.
     void keep(const std::optional<Spare>& spare) { spare_ = spare; }
     [[nodiscard]] bool keeps_spare(Index vm, Index to) const { return !spare_ || spare_->accepts(vm, to); }
+    /// Whether no other member of its groups breaks a rule because it left: a rule is asked about who comes, and of
+    /// those about groups only an even spread suffers when somebody goes. Leaves everything as it was.
+    [[nodiscard]] bool outlived_by_groups(Index vm, Index to);
     /// Whether a VM that is not there yet would be taken.
     [[nodiscard]] bool accepts(const VmSpec& spec, Index host) const;
     /// The rules that the VM breaks where it is; empty: none.
@@ -37,6 +40,7 @@ class Replay {
     void take_out(Index vm);
 
   private:
+    [[nodiscard]] std::size_t count_broken(const std::vector<Index>& vms) const;
     void forget(Index vm, Index host);
     void view_again(Index host);
 
