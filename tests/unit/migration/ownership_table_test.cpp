@@ -202,7 +202,8 @@ TEST(Ownership, AsksWhetherAPausedVmRanOnATargetThatHasEnded) {
     EXPECT_EQ(judge(source(paused), target(off), says).act, Act::restart_from_disk);
     says.declared_lost = false;
     says.owner = Side::target;
-    EXPECT_EQ(judge(source(paused), target(off), says).act, Act::end_source_copy) << "the owner's QEMU died, as any VM's";
+    EXPECT_EQ(judge(source(paused), target(off), says).act, Act::end_source_copy)
+        << "the owner's QEMU died, as any VM's";
 }
 
 TEST(Ownership, NeverResumesOnceTheTargetWasSeenRunning) {

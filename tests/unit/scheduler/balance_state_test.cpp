@@ -240,6 +240,7 @@ TEST(Place, WithNPlusOnePassesOverAHostThatNobodyCouldTakeOver) {
     problem.hosts[0].memory = 9'000;  // the emptiest, so the best
     problem.hosts[1].memory = 3'000;
     problem.hosts[2].memory = 3'000;
+    for (HostRow& host : problem.hosts) host.reserved = 0;
     const VmRow large{4'000, 1, 0, true, {4'000, 1, 1, 1}};
     const VmRow small{2'000, 1, 0, true, {2'000, 1, 1, 1}};
     EXPECT_EQ(place_vm(problem, large).host, 0);
