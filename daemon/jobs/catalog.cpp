@@ -10,7 +10,7 @@
 namespace ballast::jobs {
 
 const Handler* find_handler(std::string_view kind) {
-    static const std::array<std::pair<std::string_view, Handler>, 12> handlers{{
+    static const std::array<std::pair<std::string_view, Handler>, 13> handlers{{
         {"vm.create", create_vm},
         {"vm.start", start_vm},
         {"vm.shutdown", shut_down_vm},
@@ -23,6 +23,7 @@ const Handler* find_handler(std::string_view kind) {
         {"volume.create", create_volume},
         {"volume.delete", delete_volume},
         {"host.evacuate", evacuate_host},
+        {"cluster.rebalance", rebalance_cluster},
     }};
     for (const auto& [name, handler] : handlers)
         if (name == kind) return &handler;

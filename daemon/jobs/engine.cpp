@@ -24,9 +24,9 @@ JobError describe(const Error& error) {
     return described;
 }
 
-/// Migrations are held back by their lanes, an evacuation by its migrations: neither keeps other work waiting.
+/// Migrations are held back by their lanes, evacuations and plans by their migrations: none keeps other work waiting.
 bool takes_slot(std::string_view kind) {
-    return kind != "vm.migrate" && kind != "host.evacuate";
+    return kind != "vm.migrate" && kind != "host.evacuate" && kind != "cluster.rebalance";
 }
 
 /// The state that a VM has by its owner's definition once no job works on it.

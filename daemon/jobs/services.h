@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "daemon/jobs/progress.h"
+#include "daemon/jobs/rebalance/settings.h"
 #include "daemon/reconcile/host_registry.h"
 #include "daemon/store/store.h"
 #include "migration/policy.h"
@@ -30,9 +31,11 @@ struct Settings {
     Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
     Seconds start_timeout{120};
     migration::PolicyDefaults migration_policy;
+    BalanceSettings balance;
 };
 
 class MigrationDesk;
+class PlanDesk;
 
 struct Services {
     boost::asio::any_io_executor executor;
@@ -44,6 +47,7 @@ struct Services {
     std::shared_ptr<ProgressHub> progress;
     Settings settings;
     std::shared_ptr<MigrationDesk> migrations;  ///< lanes, curves, forecasts and the moves that run
+    std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
 };
 
 }  // namespace ballast::jobs

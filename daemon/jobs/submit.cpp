@@ -7,14 +7,15 @@
 #include "core/try.h"
 #include "daemon/jobs/evacuation.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/rebalance/plans.h"
 #include "daemon/reconcile/alerts.h"
 
 namespace ballast::jobs {
 namespace {
 
-constexpr std::array<std::string_view, 12> kinds{"vm.create",    "vm.start",      "vm.shutdown",   "vm.reboot",
-                                                 "vm.destroy",   "vm.delete",     "vm.migrate",    "image.import",
-                                                 "image.delete", "volume.create", "volume.delete", "host.evacuate"};
+constexpr std::array<std::string_view, 13> kinds{
+    "vm.create",    "vm.start",     "vm.shutdown",   "vm.reboot",     "vm.destroy",    "vm.delete",        "vm.migrate",
+    "image.import", "image.delete", "volume.create", "volume.delete", "host.evacuate", "cluster.rebalance"};
 
 Result<void> check_host_of(const Snapshot& snapshot, const Vm& vm) {
     if (!vm.host) return {};
@@ -78,6 +79,13 @@ Result<void> name_the_host(const Snapshot& snapshot, JobRequest& request) {
     return {};
 }
 
+/// The plan's goal is what the job is about.
+Result<void> name_the_plan(const Snapshot& snapshot, JobRequest& request) {
+    BALLAST_TRY(const auto params, parse_as<RebalanceParams>(request.params.text, ""));
+    BALLAST_TRY(request.subject, check_rebalance(snapshot, params));
+    return {};
+}
+
 /// Past the switch to post-copy neither side alone has the whole VM: there is no way back, only the end or a failure.
 Result<void> check_not_switched(const Snapshot& snapshot, const Job& job) {
     const Migration* migration = snapshot.migrations.find(job.id);
@@ -114,6 +122,7 @@ Result<Job> submit(store::Transaction& transaction, JobRequest request) {
         if (vm->host && request.host.empty()) request.host = *vm->host;
     }
     if (request.kind == "host.evacuate") BALLAST_CHECK(name_the_host(transaction.snapshot(), request));
+    if (request.kind == "cluster.rebalance") BALLAST_CHECK(name_the_plan(transaction.snapshot(), request));
     job.kind = std::move(request.kind);
     job.vm = std::move(request.vm);
     job.host = std::move(request.host);

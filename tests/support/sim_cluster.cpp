@@ -15,6 +15,22 @@ drivers::simulated::HostModel host_model(const std::string& name) {
     return model;
 }
 
+/// What the test gives later counts too.
+jobs::Planner relayed(const jobs::Planner& planner) {
+    return {.plan = [&planner](const Snapshot& snapshot, const scheduler::ClusterLoad& load,
+                               const std::vector<scheduler::RecentMove>& recent, const scheduler::MoveCosts& costs,
+                               const scheduler::PlanOptions& options, const scheduler::balance::RunAll& run_all,
+                               const scheduler::balance::Stop& stop) -> Result<scheduler::ClusterPlan> {
+                if (!planner.plan) return fail(Code::unimplemented, "the test has no planner");
+                return planner.plan(snapshot, load, recent, costs, options, run_all, stop);
+            },
+            .check = [&planner](const Snapshot& snapshot, const scheduler::ClusterPlan& plan,
+                                const scheduler::PlanStep& step) -> Result<void> {
+                if (!planner.check) return {};
+                return planner.check(snapshot, plan, step);
+            }};
+}
+
 }  // namespace
 
 SimCluster::SimCluster(int hosts) : world(drivers::simulated::World::make(11)) {
@@ -52,6 +68,7 @@ void SimCluster::start_daemon() {
     settings.upload_folder = folder_.string();
     settings.retry_pause = Milliseconds(2);
     settings.progress_interval = Milliseconds(1);
+    settings.balance = balance;
     progress = std::make_shared<jobs::ProgressHub>();
     jobs::Services services{.executor = io->get_executor(),
                             .store = store,
@@ -61,10 +78,14 @@ void SimCluster::start_daemon() {
                             .ids = ids_,
                             .progress = progress,
                             .settings = settings,
-                            .migrations = {}};
+                            .migrations = {},
+                            .plans = {}};
     desk = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler->stats(); });
     desk->start();
     services.migrations = desk;
+    plans = std::make_shared<jobs::PlanDesk>(services, relayed(planner), [this] { return reconciler->stats(); });
+    plans->start();
+    services.plans = plans;
     engine = std::make_shared<jobs::Engine>(std::move(services));
     engine->start();
 }
@@ -72,12 +93,14 @@ void SimCluster::start_daemon() {
 /// Coroutines that are suspended die with their loop, as they would with the process.
 void SimCluster::stop_daemon() {
     if (engine) engine->stop();
+    if (plans) plans->stop();
     if (desk) desk->stop();
     if (reconciler) reconciler->stop();
     if (registry) registry->stop();
     if (store) store->close();
     io = std::make_unique<boost::asio::io_context>();
     engine.reset();
+    plans.reset();
     desk.reset();
     reconciler.reset();
     registry.reset();

@@ -15,6 +15,7 @@
 #include "daemon/jobs/engine.h"
 #include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/rebalance/plan_desk.h"
 #include "daemon/jobs/submit.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/reconcile/registry.h"
@@ -64,7 +65,11 @@ class SimCluster {
     std::shared_ptr<reconcile::Reconciler> reconciler;
     std::shared_ptr<jobs::ProgressHub> progress;
     std::shared_ptr<jobs::MigrationDesk> desk;
+    std::shared_ptr<jobs::PlanDesk> plans;
     std::shared_ptr<jobs::Engine> engine;
+    /// Who plans, and who judges a step: the test's own, before it makes a plan.
+    jobs::Planner planner;
+    jobs::BalanceSettings balance;
 
   private:
     void start_daemon();

@@ -19,5 +19,6 @@ Task<Json> delete_image(RunPtr run);
 Task<Json> create_volume(RunPtr run);
 Task<Json> delete_volume(RunPtr run);
 Task<Json> evacuate_host(RunPtr run);
+Task<Json> rebalance_cluster(RunPtr run);
 
 }  // namespace ballast::jobs

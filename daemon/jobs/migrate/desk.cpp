@@ -73,6 +73,16 @@ double MigrationDesk::vcpu_use(const Vm& vm) const {
     return std::clamp(*sample->cpus_used / sample->stats.vcpus, 0.01, 1.0);
 }
 
+KnownGuests MigrationDesk::known_guests() const {
+    KnownGuests guests;
+    store_->snapshot()->vms.for_each([&](const Vm& vm) {
+        if (vm.state != VmState::running && vm.state != VmState::paused) return;
+        guests.emplace(
+            vm.id, KnownGuest{.in_use = memory_in_use(vm), .vcpu_use = vcpu_use(vm), .curve = curves_->find(vm.id)});
+    });
+    return guests;
+}
+
 Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& to, const ForecastAsk& ask) {
     const bool runs = vm.state == VmState::running || vm.state == VmState::paused || vm.state == VmState::migrating;
     if (!vm.host || !runs)

@@ -12,6 +12,7 @@
 #include "daemon/jobs/migrate/curve_board.h"
 #include "daemon/jobs/migrate/lane_queue.h"
 #include "daemon/jobs/migrate/live_moves.h"
+#include "daemon/jobs/rebalance/move_costs.h"
 #include "daemon/jobs/services.h"
 #include "daemon/reconcile/stats.h"
 #include "migration/choose.h"
@@ -49,6 +50,8 @@ class MigrationDesk : public std::enable_shared_from_this<MigrationDesk> {
     /// What each mode would cost now. Asking makes the VM's curve wanted: it is measured in the background.
     /// Errors: failed_precondition (the VM does not run, or runs on that host).
     [[nodiscard]] Result<migration::Forecast> forecast(const Vm& vm, const HostId& to, const ForecastAsk& ask);
+    /// What a forecast of each running VM would be made from now, as values: for many of them at once, off the loop.
+    [[nodiscard]] KnownGuests known_guests() const;
 
   private:
     [[nodiscard]] Bytes memory_in_use(const Vm& vm) const;

@@ -116,7 +116,8 @@ void Stage::run_jobs() {
                             .ids = ids_,
                             .progress = progress_,
                             .settings = settings,
-                            .migrations = {}};
+                            .migrations = {},
+                            .plans = {}};
     desk_ = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler_->stats(); });
     desk_->start();
     services.migrations = desk_;
