@@ -19,6 +19,7 @@
 
 namespace ballast::jobs {
 class MigrationDesk;
+class PlanDesk;
 }  // namespace ballast::jobs
 
 namespace ballast::api {
@@ -52,6 +53,7 @@ struct Services {
     std::shared_ptr<jobs::ProgressHub> progress;
     /// Forecasts, the lanes' queue and the moves that run; nullptr: no migrations are done here.
     std::shared_ptr<jobs::MigrationDesk> migrations;
+    std::shared_ptr<jobs::PlanDesk> plans;       ///< nullptr: no plans are made here
     migration::PolicyDefaults migration_policy;  ///< the same as the jobs'
     Milliseconds evidence_age{3'600'000};        ///< how old the proof of a shared pool may be (SAFETY.md 9)
     /// The latest statistics of a "vm" or "host" as a JSON object; nothing when there are none. May be empty.
