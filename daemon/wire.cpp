@@ -10,6 +10,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/describe/enum_from_string.hpp>
+#include <boost/describe/enum_to_string.hpp>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
@@ -18,6 +20,8 @@
 #include "daemon/api/server.h"
 #include "daemon/jobs/engine.h"
 #include "daemon/jobs/migrate/desk.h"
+#include "daemon/jobs/rebalance/balancer.h"
+#include "daemon/jobs/rebalance/plan_desk.h"
 #include "daemon/jobs/submit.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/stats_json.h"
@@ -111,6 +115,26 @@ migration::PolicyDefaults policy_defaults(const config::MigrationConfig& config)
     return defaults;
 }
 
+jobs::BalanceSettings balance_settings(const config::BalanceConfig& config) {
+    jobs::BalanceSettings settings;
+    boost::describe::enum_from_string(boost::describe::enum_to_string(config.goal, ""), settings.goal);
+    settings.mode = static_cast<jobs::BalanceMode>(config.mode);
+    settings.interval = config.interval;
+    settings.budget = config.budget;
+    settings.threads = config.threads;
+    settings.stay = std::chrono::duration_cast<Seconds>(config.stay);
+    settings.margin = config.margin / 100.0;
+    settings.no_return = std::chrono::duration_cast<Seconds>(config.no_return);
+    settings.max_moves = config.max_moves;
+    settings.moves_per_vm_hour = config.moves_per_vm_hour;
+    settings.moves_per_host_hour = config.moves_per_host_hour;
+    settings.warm_spares = config.warm_spares;
+    settings.plan_age = config.plan_age;
+    settings.replans = config.replans;
+    settings.outside_moves = config.outside_moves;
+    return settings;
+}
+
 class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
   public:
     Wired(asio::io_context& loop, config::Config config)
@@ -142,6 +166,8 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<reconcile::Registry> hosts_;
     std::shared_ptr<reconcile::Reconciler> reconciler_;
     std::shared_ptr<jobs::MigrationDesk> migrations_;
+    std::shared_ptr<jobs::PlanDesk> plans_;
+    std::shared_ptr<jobs::Balancer> balancer_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
     std::shared_ptr<Simulation> simulation_;
@@ -197,6 +223,7 @@ jobs::Settings Wired::job_settings() const {
     settings.migrations_in_cluster = config_.migration.cluster;
     settings.curve_age = std::chrono::duration_cast<Seconds>(config_.migration.curve_age);
     settings.migration_policy = policy_defaults(config_.migration);
+    settings.balance = balance_settings(config_.balance);
     return settings;
 }
 
@@ -209,11 +236,19 @@ void Wired::run_jobs() {
                             .ids = ids_,
                             .progress = progress_,
                             .settings = job_settings(),
-                            .migrations = {}};
+                            .migrations = {},
+                            .plans = {}};
     migrations_ =
         std::make_shared<jobs::MigrationDesk>(services, [reconciler = reconciler_] { return reconciler->stats(); });
     migrations_->start();
     services.migrations = migrations_;
+    plans_ = std::make_shared<jobs::PlanDesk>(
+        services, jobs::Planner{.plan = scheduler::plan_cluster, .check = scheduler::check_step},
+        [reconciler = reconciler_] { return reconciler->stats(); });
+    plans_->start();
+    services.plans = plans_;
+    balancer_ = std::make_shared<jobs::Balancer>(services);
+    balancer_->start();
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
 }
@@ -227,6 +262,7 @@ api::Services Wired::api_services() const {
     services.observer = reconciler_;
     services.progress = progress_;
     services.migrations = migrations_;
+    services.plans = plans_;
     services.migration_policy = policy_defaults(config_.migration);
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
@@ -307,7 +343,10 @@ asio::awaitable<void> Wired::stop() {
     const auto self = shared_from_this();
     prune_timer_.cancel();
     if (simulation_) simulation_->stop();
+    balancer_->stop();
     engine_->stop();
+    static_cast<void>(co_await plans_->roll_up());
+    plans_->stop();
     migrations_->stop();
     co_await server_->stop(config_.jobs.stop_timeout / 2);
     reconciler_->stop();

@@ -110,6 +110,36 @@ BOOST_DESCRIBE_STRUCT(MigrationConfig, (),
                       (max_downtime, max_total, post_copy, bandwidth, post_copy_bandwidth, max_throttle, priority,
                        per_link, cluster, curve_age))
 
+enum class BalanceMode : std::uint8_t { manual, advised, automatic };
+BOOST_DESCRIBE_ENUM(BalanceMode, manual, advised, automatic)
+
+/// Goals that need no hosts and no VM to be named.
+enum class BalanceGoal : std::uint8_t { level, consolidate, repair };
+BOOST_DESCRIBE_ENUM(BalanceGoal, level, consolidate, repair)
+
+/// How plans of moves are made and carried out where the request says nothing.
+struct BalanceConfig {
+    BalanceMode mode = BalanceMode::manual;
+    BalanceGoal goal = BalanceGoal::level;
+    Milliseconds interval{15 * 60 * 1000};
+    Milliseconds budget{5'000};
+    int threads = 1;
+    Milliseconds stay{3'600'000};
+    int margin = 120;
+    Milliseconds no_return{6 * 3'600'000};
+    int max_moves = 100;
+    int moves_per_vm_hour = 1;
+    int moves_per_host_hour = 8;
+    int warm_spares = 1;
+    Milliseconds plan_age{30 * 60 * 1000};
+    int replans = 3;
+    int outside_moves = 3;
+    friend bool operator==(const BalanceConfig&, const BalanceConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(BalanceConfig, (),
+                      (mode, goal, interval, budget, threads, stay, margin, no_return, max_moves, moves_per_vm_hour,
+                       moves_per_host_hour, warm_spares, plan_age, replans, outside_moves))
+
 struct LogConfig {
     LogLevel level = LogLevel::info;
     LogFormat format = LogFormat::text;
@@ -139,11 +169,12 @@ struct Config {
     HostsConfig hosts;
     JobsConfig jobs;
     MigrationConfig migration;
+    BalanceConfig balance;
     LogConfig log;
     LimitsConfig limits;
     friend bool operator==(const Config&, const Config&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, log, limits))
+BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, balance, log, limits))
 
 /// Read when no file is named, and only then may it be absent.
 inline constexpr const char* default_path = "/etc/ballast/ballastd.toml";

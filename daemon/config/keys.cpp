@@ -215,6 +215,34 @@ void add_migration(std::vector<Key>& table) {
                   "A dirty-page curve older than this is measured again where it is wanted.");
 }
 
+void add_balance(std::vector<Key>& table) {
+    using S = BalanceConfig;
+    Section<S>(table, "balance", &Config::balance)
+        .word("mode", &S::mode,
+              "manual: VMs move only when somebody asks. advised: a recommendation is made at every interval and waits "
+              "for `ballast plan approve`. automatic: it is carried out, but for VMs that ask before they move.")
+        .word("goal", &S::goal, "What the daemon's own plans are for.")
+        .duration("interval", &S::interval, {one_minute, 30 * one_day}, "How often it looks.")
+        .duration("budget", &S::budget, {Milliseconds(1), 50 * one_second}, "How long one search may take.")
+        .number("threads", &S::threads, {1, 64}, "Threads of one search; the plan is the same.")
+        .duration("stay", &S::stay, {one_minute, 30 * one_day}, "Over which time the gain of a move is counted.")
+        .number("margin", &S::margin, {100, 10'000}, "Per cent of its cost that a move must gain at least.")
+        .duration("no_return", &S::no_return, {Milliseconds(0), 30 * one_day},
+                  "How long a VM does not go back to a host that it left.")
+        .number("max_moves", &S::max_moves, {1, 10'000}, "Moves of one plan at most, evacuations excepted.")
+        .number("moves_per_vm_hour", &S::moves_per_vm_hour, {1, 60}, "How often one VM may move within an hour.")
+        .number("moves_per_host_hour", &S::moves_per_host_hour, {1, 1'000},
+                "How many moves one host may take part in within an hour.")
+        .number("warm_spares", &S::warm_spares, {0, 1'000}, "Empty hosts that are not handed over to be powered off.")
+        .duration("plan_age", &S::plan_age, {one_minute, 7 * one_day},
+                  "A plan that is older is not carried out: it is made anew.")
+        .number("replans", &S::replans, {0, 100},
+                "How often the rest of a plan is planned again when hosts or VMs have changed meanwhile.")
+        .number("outside_moves", &S::outside_moves, {0, 10'000},
+                "The daemon's own balancing stands back after so many moves of managed VMs by somebody else within "
+                "`no_return`. 0: never.");
+}
+
 void add_log(std::vector<Key>& table) {
     using S = LogConfig;
     Section<S>(table, "log", &Config::log)
@@ -247,6 +275,7 @@ std::vector<Key> make_keys() {
     add_hosts(table);
     add_jobs(table);
     add_migration(table);
+    add_balance(table);
     add_log(table);
     add_limits(table);
     return table;
@@ -270,6 +299,7 @@ const std::vector<SectionDoc>& sections() {
         {"migration",
          "What a live migration may cost where neither the request, nor the VM, nor a label says so. Policies for all "
          "VMs with a label follow as [[migration.label]] tables."},
+        {"balance", "How VMs are moved so that the load is level, hosts become empty, or broken rules hold again."},
         {"log", "What is logged, how and where."},
         {"limits", "What a client may ask for."},
     };
