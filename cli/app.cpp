@@ -108,10 +108,13 @@ std::unique_ptr<CLI::App> make_app(Session& session) {
     add_image_commands(*app, session);
     add_job_commands(*app, session);
     add_migration_commands(*app, session);
+    add_plan_commands(*app, session);
     add_event_commands(*app, session);
     add_token_commands(*app, session);
     add_cluster_commands(*app, session);
     add_offline_commands(*app, session);
+    add_snapshot_command(*app, session);
+    add_what_if_command(*app, session);
     add_help_commands(*app, session);
     return app;
 }

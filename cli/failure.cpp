@@ -45,7 +45,9 @@ std::string exit_codes_text() {
            "  4  in conflict with how things are: a name taken, a state that forbids it, changed meanwhile\n"
            "  5  denied: no token, a token without the right, or a certificate that is not trusted\n"
            "  6  ballastd or a host can't be reached, or --timeout ended the waiting (the job goes on)\n"
-           "  7  no host has room for it\n";
+           "  7  no host has room for it\n"
+           "  8  rebalance: nothing is worth moving\n"
+           "  9  rebalance: a plan was made, and not carried out (0: it was)\n";
 }
 
 Failure::Failure(const Error& error) : exit(exit_of(error.code())), message(error.message()) {
@@ -54,6 +56,7 @@ Failure::Failure(const Error& error) : exit(exit_of(error.code())), message(erro
 }
 
 std::string describe(const Failure& failure) {
+    if (failure.message.empty()) return {};
     std::string text = fmt::format("error: {}\n", failure.message);
     for (const auto& cause : failure.causes) text += fmt::format("  because: {}\n", cause);
     if (!failure.next.empty()) text += fmt::format("next: {}\n", failure.next);

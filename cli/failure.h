@@ -22,6 +22,8 @@ enum class Exit : int {
     denied = 5,
     unavailable = 6,
     no_capacity = 7,
+    nothing_to_do = 8,
+    plan_made = 9,
 };
 
 [[nodiscard]] Exit exit_of(Code code);
@@ -31,7 +33,7 @@ enum class Exit : int {
 
 struct Failure {
     Exit exit = Exit::failed;
-    std::string message;
+    std::string message;  ///< empty: the exit code says it all
     std::vector<std::string> causes;
     std::string next;  ///< what to do about it; empty: nothing is known
 

@@ -266,6 +266,16 @@ const View& migration_view() {
     return view;
 }
 
+const View& plan_view() {
+    static const View view{
+        .kind = "plan",
+        .columns = {text("ID", "id"), text("GOAL", "goal"), state("STATE", "state"), number("MOVES", "moves"),
+                    text("BY", "actor"), since("MADE", "made"), text("JOB", "job"), text("VERDICT", "verdict", true),
+                    text("REASON", "state_reason", true)},
+        .name = [](const Json& row) { return text_at(row, "id"); }};
+    return view;
+}
+
 const View& round_view() {
     static const View view{
         .kind = "migration",

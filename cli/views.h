@@ -12,6 +12,7 @@ namespace ballast::cli {
 [[nodiscard]] const View& image_view();
 [[nodiscard]] const View& job_view();
 [[nodiscard]] const View& migration_view();
+[[nodiscard]] const View& plan_view();
 /// Rounds with `duration_ms` and `in_it_bytes` of each alone.
 [[nodiscard]] const View& round_view();
 [[nodiscard]] const View& queue_view();

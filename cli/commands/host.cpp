@@ -1,5 +1,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/placement_flags.h"
+#include "cli/commands/rebalance.h"
 
 namespace ballast::cli {
 namespace {
@@ -180,6 +181,22 @@ void add_quarantine(CLI::App& host, Session& session) {
     command->add_flag("--force", options->force, "Even though it runs copies of VMs that belong to other hosts now");
 }
 
+void add_maintenance(CLI::App& host, Session& session) {
+    const auto off = std::make_shared<bool>(false);
+    const auto keep = std::make_shared<bool>(false);
+    CLI::App* maintenance = named(
+        host, "maintenance", "Empty a host and place nothing new on it (--off: again)", session,
+        [off, keep](Session& s, const std::string& name) {
+            if (*off)
+                return verb(s, name, "maintenance-end", Json::object(), fmt::format("{} takes new work again", name));
+            if (*keep)
+                return verb(s, name, "maintenance", Json::object(), fmt::format("nothing new is placed on {}", name));
+            return empty_host(s, name);
+        });
+    CLI::Option* ends = maintenance->add_flag("--off", *off, "End the maintenance");
+    maintenance->add_flag("--keep", *keep, "Leave what runs there where it is")->excludes(ends);
+}
+
 void add_states(CLI::App& host, Session& session) {
     named(host, "manage", "Let Ballast act on a host that was only observed", session,
           [](Session& s, const std::string& name) {
@@ -191,15 +208,7 @@ void add_states(CLI::App& host, Session& session) {
           [](Session& s, const std::string& name) {
               return verb(s, name, "observe", Json::object(), fmt::format("{} is only observed now", name));
           });
-    const auto off = std::make_shared<bool>(false);
-    CLI::App* maintenance = named(
-        host, "maintenance", "Place nothing new on a host (--off: again)", session,
-        [off](Session& s, const std::string& name) {
-            if (*off)
-                return verb(s, name, "maintenance-end", Json::object(), fmt::format("{} takes new work again", name));
-            return verb(s, name, "maintenance", Json::object(), fmt::format("nothing new is placed on {}", name));
-        });
-    maintenance->add_flag("--off", *off, "End the maintenance");
+    add_maintenance(host, session);
     const auto reason = std::make_shared<std::string>();
     CLI::App* dead = named(host, "confirm-dead", "Declare that a host is down, so that its VMs are released", session,
                            [reason](Session& s, const std::string& name) { return confirm_dead(s, name, *reason); });

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <thread>
 
-#include "cli/commands/commands.h"
+#include "cli/commands/rebalance.h"
 #include "scheduler/balance/htools.h"
 #include "scheduler/balance/place.h"
 #include "scheduler/balance/plan.h"
@@ -30,9 +30,18 @@ struct RebalanceOptions {
     std::string out;
     std::string objective = "htools";
     std::optional<std::int64_t> max_moves;
-    std::optional<double> budget;
+    std::string budget;
     std::uint64_t seed = 1;
     unsigned threads = 0;
+};
+
+/// What only one of the two ways of `rebalance` knows.
+struct RebalanceFlags {
+    RebalanceOptions offline;
+    LiveRebalance live;
+    CLI::Option* seed = nullptr;
+    std::vector<CLI::Option*> only_offline;
+    std::vector<CLI::Option*> only_live;
 };
 
 struct PlaceOptions {
@@ -135,12 +144,26 @@ void print_plan(Session& session, const balance::HtoolsCluster& cluster, const R
     }
 }
 
+/// Seconds, with or without a fraction, or a length of time such as 10s. 0 changes nothing in the cluster.
+Outcome<std::optional<double>> parse_offline_budget(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    double seconds = 0;
+    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc() || at != text.data() + text.size()) {
+        const auto length = parse_timeout(text);
+        if (!length)
+            return failing(Exit::usage,
+                           fmt::format("--budget is '{}', not a number of seconds from 0 to {}", text, longest_budget));
+        seconds = static_cast<double>(length->count()) / 1'000;
+    }
+    if (seconds >= 0 && seconds <= longest_budget) return seconds;  // NaN is neither
+    return failing(Exit::usage,
+                   fmt::format("--budget is {}, not a number of seconds from 0 to {}", text, longest_budget));
+}
+
 Outcome<> rebalance(Session& session, const RebalanceOptions& options) {
     const auto begin = SteadyClock::now();
-    // Not by CLI11's range, which lets NaN pass.
-    if (options.budget && !(*options.budget >= 0 && *options.budget <= longest_budget))
-        return failing(Exit::usage, fmt::format("--budget is {}, not a number of seconds from 0 to {}", *options.budget,
-                                                longest_budget));
+    BALLAST_TRY(const auto budget, parse_offline_budget(options.budget));
     BALLAST_TRY(const auto cluster, read_cluster(options.in));
     const auto problem = balance::htools_problem(cluster);
     balance::SearchOptions search;
@@ -149,10 +172,10 @@ Outcome<> rebalance(Session& session, const RebalanceOptions& options) {
     search.price = balance::default_price(problem, options.max_moves);
     search.effort = balance::default_effort(problem);
     balance::Stop stop;
-    if (options.budget) {
-        search.effort = static_cast<std::uint64_t>(*options.budget * candidates_per_second);
+    if (budget) {
+        search.effort = static_cast<std::uint64_t>(*budget * candidates_per_second);
         const auto end =
-            begin + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(*options.budget));
+            begin + std::chrono::duration_cast<SteadyClock::duration>(std::chrono::duration<double>(*budget));
         stop = [end] { return SteadyClock::now() >= end; };
     }
     const unsigned threads = options.threads > 0 ? options.threads : std::thread::hardware_concurrency();
@@ -229,27 +252,72 @@ Outcome<> place(Session& session, const PlaceOptions& options) {
     return {};
 }
 
+void add_offline_options(CLI::App& command, RebalanceFlags& flags) {
+    RebalanceOptions& options = flags.offline;
+    command.add_option("--offline", options.in, "Cluster in Ganeti's htools text format; no ballastd is asked")
+        ->type_name("FILE");
+    flags.only_offline = {
+        command.add_option("--out", options.out, "Offline: write the cluster as it is after the moves, in its format")
+            ->type_name("FILE"),
+        command.add_option("--objective", options.objective, "Offline: htools, the score of Ganeti's hbal")
+            ->check(CLI::IsMember({"htools"}).description(""))
+            ->type_name("NAME"),
+        command
+            .add_option("--threads", options.threads,
+                        "Offline: threads of the search (default: all); the plan is the same")
+            ->check(CLI::Range(1U, 1024U).description(""))
+            ->type_name("N")};
+}
+
+void add_live_options(CLI::App& command, RebalanceFlags& flags) {
+    LiveRebalance& live = flags.live;
+    flags.only_live = {
+        command.add_option("--goal", live.goal, "level (default), consolidate, evacuate, defragment or repair")
+            ->check(CLI::IsMember({"level", "consolidate", "evacuate", "defragment", "repair"}).description(""))
+            ->type_name("GOAL"),
+        command
+            .add_option("--host", live.hosts,
+                        "evacuate: this host, or LABEL=VALUE; level: only it is relieved. May be repeated")
+            ->allow_extra_args(false),
+        command.add_option("--fits", live.fits, "defragment: the VM that is to fit afterwards, as in 4:16G")
+            ->type_name("VCPUS:MEMORY"),
+        command.add_flag("--dry-run", live.dry_run, "Only say what would be moved"),
+        command.add_flag("--apply", live.apply, "Carry the plan out and wait (--yes: VMs that ask before, too)")};
+}
+
+/// Errors: usage, where an option of the other way is given.
+Outcome<> check_one_way(const RebalanceFlags& flags) {
+    const bool offline = !flags.offline.in.empty();
+    for (const CLI::Option* option : offline ? flags.only_live : flags.only_offline)
+        if (option->count() > 0)
+            return failing(Exit::usage,
+                           fmt::format("{} goes {} --offline", option->get_name(), offline ? "not with" : "only with"),
+                           "`ballast rebalance --help`");
+    return {};
+}
+
 void add_rebalance(CLI::App& app, Session& session) {
-    const auto options = std::make_shared<RebalanceOptions>();
-    CLI::App* command = app.add_subcommand("rebalance", "Plan the moves that level a cluster, from a file");
-    command->add_option("--offline", options->in, "Cluster in Ganeti's htools text format; no ballastd is asked")
-        ->required()
-        ->type_name("FILE");
-    command->add_option("--out", options->out, "Write the cluster as it is after the moves, in the same format")
-        ->type_name("FILE");
-    command->add_option("--objective", options->objective, "htools: the score of Ganeti's hbal")
-        ->check(CLI::IsMember({"htools"}).description(""))
-        ->type_name("NAME");
-    command->add_option("--max-moves", options->max_moves, "No more moves than this")
+    const auto flags = std::make_shared<RebalanceFlags>();
+    CLI::App* command = app.add_subcommand("rebalance", "Plan the moves that level a cluster, and make them");
+    add_live_options(*command, *flags);
+    command->add_option("--max-moves", flags->offline.max_moves, "No more moves than this")
         ->check(CLI::NonNegativeNumber.description(""))
         ->type_name("N");
-    command->add_option("--budget", options->budget, "Seconds for the search; 0 changes nothing (default: by size)")
-        ->type_name("SECONDS");
-    command->add_option("--seed", options->seed, "The same seed gives the same plan (default 1)")->type_name("N");
-    command->add_option("--threads", options->threads, "Threads of the search (default: all); the plan is the same")
-        ->check(CLI::Range(1U, 1024U).description(""))
-        ->type_name("N");
-    on(command, session, [options](Session& s) { return rebalance(s, *options); });
+    command
+        ->add_option("--budget", flags->offline.budget, "Time for the search, as in 10s (offline: 0 changes nothing)")
+        ->type_name("TIME");
+    flags->seed = command->add_option("--seed", flags->offline.seed, "The same seed gives the same plan (default 1)")
+                      ->type_name("N");
+    add_offline_options(*command, *flags);
+    on(command, session, [flags](Session& s) -> Outcome<> {
+        BALLAST_CHECK(check_one_way(*flags));
+        if (!flags->offline.in.empty()) return rebalance(s, flags->offline);
+        LiveRebalance live = flags->live;
+        live.max_moves = flags->offline.max_moves;
+        live.budget = flags->offline.budget;
+        if (flags->seed->count() > 0) live.seed = flags->offline.seed;
+        return rebalance_live(s, live);
+    });
 }
 
 void add_place(CLI::App& app, Session& session) {
