@@ -45,6 +45,9 @@ for file in /lib/systemd/system/ballastd.service /usr/lib/systemd/system/ballast
 echo "unit $unit"
 grep -q '^ExecStart=/usr/bin/ballastd$' "$unit"
 systemd-analyze verify --man=no "$unit"
+folder=$(dirname "$unit")
+systemd-analyze verify --man=no "$folder/ballast-rebalance.service" "$folder/ballast-rebalance.timer"
+grep -q 'ballast rebalance --apply' /usr/share/doc/ballast/examples/ballast.cron && echo "cron example"
 getent passwd ballast
 id -nG ballast
 stat -c '%U %a' /var/lib/ballast
