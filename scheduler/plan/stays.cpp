@@ -161,8 +161,8 @@ std::string Stays::best_refused() const {
         return fmt::format("nothing worth moving: the best move gains {:.0f} s for {:.0f} s",
                            std::max(0.0, nearest_->gain), nearest_->cost);
     if (stays_.empty()) return "nothing worth moving: no host has contention that a move would relieve";
-    return fmt::format("nothing can be moved: {} VMs would have to, the first of them {}: {}", stays_.size(),
-                       stays_.front().name, stays_.front().reason);
+    const std::string more = stays_.size() > 1 ? fmt::format(", and {} more", stays_.size() - 1) : "";
+    return fmt::format("nothing worth moving may move: {} ({}){}", stays_.front().name, stays_.front().reason, more);
 }
 
 }  // namespace ballast::scheduler::plan

@@ -58,7 +58,7 @@ TEST(PlanPolicy, NeverMovesAVmWhosePolicyIsNever) {
     ASSERT_TRUE(plan);
     EXPECT_THAT(plan->steps, IsEmpty());
     EXPECT_THAT(reason_of(*plan, "vm1"), HasSubstr("moves: never"));
-    EXPECT_THAT(plan->verdict, HasSubstr("nothing can be moved"));
+    EXPECT_THAT(plan->verdict, HasSubstr("nothing worth moving may move"));
 }
 
 TEST(PlanPolicy, MarksAStepThatWaitsForAYes) {
