@@ -61,7 +61,8 @@ class Balance(unittest.TestCase):
             report = heart.report()
             self.assertTrue(report["ok"], f"{name}: {report}")
 
-    def test_rebalance_levels_the_cluster_and_a_second_run_finds_nothing(self) -> None:
+    def test_a_crowd_is_levelled_and_a_second_run_finds_nothing(self) -> None:
+        """The first by its name: what the others move counts against the hosts' bound for an hour."""
         self.await_load()
         dry = cluster.daemon.ballast("rebalance", "--dry-run", check=False)
         say(dry.stdout)
