@@ -5,6 +5,7 @@ moving; `ballast host maintenance` empties a host and `--off` brings it back; a 
 from __future__ import annotations
 
 import json
+import os
 import unittest
 
 from harness.base import say, wait_for
@@ -15,8 +16,11 @@ from ballast_lab.heartbeat import Watcher
 # The statistics are swept often, so that the load is known soon.
 cluster = Cluster(3, 2048, "hosts.sweep_interval=1s")
 NAMES = ("crowd1", "crowd2", "crowd3", "crowd4")
-LOAD = "32:1000:random"
+LOAD = "32:400:random"
+BUSY = "32:16000:random"  # nearly half a core each
 NOTHING_TO_DO, PLAN_MADE = 8, 9
+# Four guests that keep two cores busy: what else runs on the machine decides how long that takes.
+for_the_full_run = unittest.skipUnless(os.environ.get("BALLAST_FULL"), "left out for time (BALLAST_FULL=1 runs it)")
 
 
 def setUpModule() -> None:
@@ -33,7 +37,7 @@ class Balance(unittest.TestCase):
     def setUp(self) -> None:
         self.hearts: dict[str, Watcher] = {}
         for name in NAMES:
-            cluster.create(name, "h1", load=LOAD)
+            cluster.create(name, "h1", load=BUSY if "crowd" in self.id() else LOAD)
             self.addCleanup(cluster.delete, name)
         for name in NAMES:
             self.hearts[name] = Watcher(str(cluster.beats(name)))
@@ -61,6 +65,7 @@ class Balance(unittest.TestCase):
             report = heart.report()
             self.assertTrue(report["ok"], f"{name}: {report}")
 
+    @for_the_full_run
     def test_a_crowd_is_levelled_and_a_second_run_finds_nothing(self) -> None:
         """The first by its name: what the others move counts against the hosts' bound for an hour."""
         self.await_load()
@@ -104,6 +109,7 @@ class Balance(unittest.TestCase):
         self.addCleanup(cluster.delete, "back")
         self.assertEqual("h1", cluster.host_name(cluster.api.vm("back")["host"]))
 
+    @for_the_full_run
     def test_a_plan_goes_on_after_kill_9_and_moves_nothing_twice(self) -> None:
         made = cluster.daemon.ballast("rebalance", "--goal", "evacuate", "--host", "h1", "-o", "json", check=False)
         self.assertEqual(PLAN_MADE, made.returncode, made.stderr)
