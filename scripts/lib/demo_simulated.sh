@@ -71,6 +71,7 @@ sim_migrate() {
     vm=$(ballast vm list -o name | sort | head -1)
     from=$(ballast host show "$(ballast vm show "$vm" -o json | json host)" -o json | json name)
     to=$(ballast host list -o name | grep -vx "$from" | tail -1)
+    ballast host check-pair "$from" "$to" >/dev/null # its turn may not have come yet: there are hundreds of pairs
     ballast vm migrate "$vm" --to "$to" --dry-run
     ballast vm migrate "$vm" --to "$to"
     ballast migration list
