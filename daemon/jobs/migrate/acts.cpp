@@ -201,7 +201,8 @@ Task<> Move::set_push_bandwidth(BytesPerSecond bandwidth) {
 }
 
 /// At a switch the device state goes behind what the source's socket still holds, and the guest stands still for both.
-/// So on a slow line QEMU is held back first for as long as a full socket takes to empty.
+/// So on a slow line QEMU is held back first for as long as a full socket takes to empty. Where no line is configured
+/// the last look's throughput stands for it; if that is too low, the wait ends at time_to_empty_socket()'s longest.
 Task<> Move::empty_the_socket() {
     const BytesPerSecond line = configured_line(*run_->snapshot(), from_, to_);
     const Milliseconds emptied = migration::time_to_empty_socket(line.count() > 0 ? line : last_progress_.throughput);
@@ -214,7 +215,11 @@ Task<> Move::empty_the_socket() {
 /// the machine gives the word again. Until then it pushes as before.
 Task<> Move::start_post_copy() {
     const Result<void> emptied = co_await empty_the_socket();
-    if (!emptied && emptied.error().code() == Code::cancelled) co_return emptied;
+    if (!emptied) {
+        if (emptied.error().code() == Code::cancelled) co_return emptied;
+        // A full socket costs downtime; a push that nobody ends costs the move. So the switch is asked for all the same.
+        spdlog::info("job={} vm={} the socket was not emptied: {}", run_->id().str(), vm_.str(), emptied.error().chain());
+    }
     const Result<void> switched = co_await source_->migration().start_post_copy(vm_);
     if (switched) co_return switched;
     const Result<void> as_before = co_await set_push_bandwidth(row()->terms.bandwidth.value_or(no_bandwidth_limit));

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.api import ENDED, ApiError
 from harness.base import FULL, say, wait_for
-from harness.traveller import STAYED, TRICKLE, Traveller
+from harness.traveller import HELD_PUSH, STAYED, TRICKLE, Traveller
 
 LINES = os.environ.get("BALLAST_LINES", "")
 
@@ -66,7 +66,7 @@ def disturbed(test: unittest.TestCase, traveller: Traveller, case: Case) -> str:
         lab("stop", traveller.target)
     try:
         if case.in_the_middle:
-            traveller.ask(case.mode, rate="", post_copy_bandwidth_bytes_per_second=TRICKLE)
+            traveller.ask(case.mode, rate="", bandwidth_bytes_per_second=HELD_PUSH, post_copy_bandwidth_bytes_per_second=TRICKLE)
         else:
             traveller.ask(case.mode)
         if case.phase != "setup" or held:

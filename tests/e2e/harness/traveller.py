@@ -20,6 +20,8 @@ LOAD = "16:200:random"
 SLOW = "20mbit"  # a push or a pull takes half a minute: it can be met in any phase
 # QEMU's own cap of a pull: a minute on a free wire. What the guest asks for comes all the same, so it beats from the pull's first second.
 TRICKLE = 1 << 20
+# QEMU's cap of the push before it: a guest this small is over a free wire before the switch is asked for, and nothing is left to pull.
+HELD_PUSH = 16 << 20
 ON_THE_WAY = ("claimed", "preparing", "setup", "push", "stop_and_copy", "pull")
 # Where each mode goes through; a phase that is not in its list is never met.
 ROUTES = {"pre_copy": ("setup", "push"), "stop_and_copy": ("setup", "stop_and_copy"), "post_copy": ("setup", "push", "pull"),
