@@ -1,6 +1,7 @@
 #include "daemon/reconcile/applier.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -27,7 +28,18 @@ void put(store::Transaction& transaction, const VmId& id, const Merged& merged) 
             transaction.erase(id, {merged.notes.front().kind, merged.notes.front().message});
         return;
     }
-    for (const auto& note : merged.notes) transaction.put(*merged.row, {note.kind, note.message});
+    if (merged.notes.empty()) return;
+    transaction.put(*merged.row, {merged.notes.front().kind, merged.notes.front().message});
+    // The row is written once: what else is new of it are events of their own.
+    for (const auto& note : merged.notes | std::views::drop(1)) {
+        Event event;
+        event.kind = note.kind;
+        event.message = note.message;
+        event.subject_kind = "vm";
+        event.subject_id = id.str();
+        event.subject_name = merged.row->name;
+        transaction.emit(std::move(event));
+    }
 }
 
 std::set<HostId> active_hosts(const std::optional<Vm>& row, const std::vector<HostSaid>& said) {

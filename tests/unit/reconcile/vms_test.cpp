@@ -200,6 +200,18 @@ TEST_F(Vms, ARestartCatchesUpWithWhatHappenedMeanwhile) {
                 ::testing::UnorderedElementsAre("vm.stopped", "vm.removed_outside", "vm.started", "vm.discovered"));
 }
 
+TEST_F(Vms, AllThatChangedAtOnceIsTold) {
+    const VmId id = define("h1", 1);
+    up();
+    stop();
+    define("h1", 1, [](auto& definition) { definition.spec.vcpus = 3; });
+    ASSERT_TRUE(outside(virsh("h1").compute().start(id)));
+    restart();
+    ASSERT_TRUE(becomes(id, VmState::running));
+    EXPECT_THAT(kinds("vm.", begun_), AllOf(Contains("vm.started"), Contains("vm.changed")));
+    EXPECT_EQ(vm(id)->spec.vcpus, 3);
+}
+
 TEST_F(Vms, AHostThatIsGoneAfterARestartLeavesItsVmsUnknown) {
     const VmId id = run_vm("h1", 1);
     up();
