@@ -30,6 +30,7 @@ struct Options {
     std::vector<std::string> add_vms;
     std::optional<double> cpu_overcommit;
     std::string reserved_memory;
+    std::string policy;
     std::uint64_t seed = 1;
 };
 
@@ -73,6 +74,7 @@ Result<WhatIfAsk> ask_of(const Options& options) {
     ask.lose = options.lose;
     ask.drain = options.drain;
     ask.cpu_overcommit = options.cpu_overcommit;
+    ask.policy = options.policy;
     ask.seed = options.seed;
     if (!options.reserved_memory.empty()) {
         BALLAST_TRY(ask.reserved_memory, parse_bytes(options.reserved_memory));
@@ -189,6 +191,9 @@ void add_what_if_command(CLI::App& app, Session& session) {
     command->add_option("--cpu-overcommit", options->cpu_overcommit, "vCPUs promised per core, on every host");
     command->add_option("--reserved-memory", options->reserved_memory, "Memory kept for each host itself")
         ->type_name("SIZE");
+    command
+        ->add_option("--policy", options->policy, "Scorers' weights for VMs that name none: spread, pack, latency, power")
+        ->type_name("NAME");
     command->add_option("--seed", options->seed, "The same seed gives the same answer (default 1)")->type_name("N");
     on(command, session, [options](Session& s) { return what_if(s, *options); });
 }

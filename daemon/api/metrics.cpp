@@ -83,6 +83,31 @@ std::map<std::string, std::uint64_t> jobs_by_kind_and_state(const Snapshot& snap
     return counts;
 }
 
+std::map<std::string, std::uint64_t> plans_by_goal_and_state(const Snapshot& snapshot) {
+    std::map<std::string, std::uint64_t> counts;
+    snapshot.plans.for_each([&](const Plan& plan) {
+        ++counts[fmt::format("goal=\"{}\",state=\"{}\"", escaped(plan.goal), word(plan.state))];
+    });
+    return counts;
+}
+
+/// What the newest plan that levels has found and foresees; nothing while there is none.
+void add_contention(Text& text, const Snapshot& snapshot) {
+    std::shared_ptr<const Plan> newest;
+    snapshot.plans.for_each([&](const Plan& plan) {
+        if (plan.goal == "level" && (!newest || newest->made < plan.made)) newest = snapshot.plans.find_ptr(plan.id);
+    });
+    if (!newest) return;
+    const Json found = Json::parse(newest->plan.text, nullptr, false);
+    constexpr std::string_view name = "ballast_contention_seconds_per_hour";
+    text.family(name, "gauge", "Expected seconds of contention per hour by the newest plan that levels.");
+    for (const char* when : {"before", "after"}) {
+        const auto state = found.find(when);
+        if (state == found.end() || !state->contains("contention_s")) continue;
+        text.sample(name, fmt::format("when=\"{}\"", when), state->at("contention_s").get<double>());
+    }
+}
+
 }  // namespace
 
 void Metrics::count_request(const std::string& operation, std::string_view method, int status, double seconds) {
@@ -143,6 +168,8 @@ std::string Metrics::render(const Snapshot& snapshot, const store::Health& healt
     text.counts("ballast_hosts", "Hosts by state.", by_state(snapshot.hosts));
     text.counts("ballast_vms", "Virtual machines by state.", by_state(snapshot.vms));
     text.counts("ballast_jobs", "Jobs that the store keeps, by kind and state.", jobs_by_kind_and_state(snapshot));
+    text.counts("ballast_plans", "Plans that the store keeps, by goal and state.", plans_by_goal_and_state(snapshot));
+    add_contention(text, snapshot);
     text.gauge("ballast_store_seq", "Number of the last durable event.", health.seq);
     text.gauge("ballast_store_queued_writes", "Writes that wait for the writer.", health.queued);
     text.gauge("ballast_store_writable", "1 while the store takes writes.", health.writable ? 1 : 0);

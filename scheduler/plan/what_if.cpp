@@ -52,6 +52,7 @@ Result<void> check(const WhatIfAsk& ask) {
     for (const auto& more : ask.add_vms)
         if (!sane(more.count))
             return fail(Code::invalid_argument, "add_vms: {} is not between 1 and {}", more.count, most_added);
+    if (!ask.policy.empty()) BALLAST_CHECK(Policies{}.find(ask.policy));
     return {};
 }
 
@@ -62,7 +63,8 @@ bool needs_to_run(const Vm& vm) {
 
 class Hypothesis {
   public:
-    Hypothesis(const Snapshot& snapshot, std::uint64_t seed) : now_(snapshot), seed_(seed) {}
+    Hypothesis(const Snapshot& snapshot, std::uint64_t seed, const Preferences& preferences)
+        : now_(snapshot), seed_(seed), preferences_(preferences) {}
 
     void change_hosts(const WhatIfAsk& ask) {
         if (!ask.cpu_overcommit && !ask.reserved_memory) return;
@@ -105,7 +107,7 @@ class Hypothesis {
         PlacementRequest request;
         request.spec = vm.spec;
         request.vm = vm.id;
-        const Decision decision = decide(now_, request, seed_);
+        const Decision decision = decide(now_, request, seed_, preferences_);
         if (!decision.chosen) return std::unexpected(refusal(decision, vm.name));
         Vm started = vm;
         started.host = *decision.chosen;
@@ -178,6 +180,7 @@ class Hypothesis {
 
     Snapshot now_;
     std::uint64_t seed_;
+    const Preferences& preferences_;
 };
 
 PlanStep step_for(const Snapshot& snapshot, const Vm& vm, const std::optional<HostId>& from, const HostId& to,
@@ -292,7 +295,8 @@ std::vector<OverfullHost> overfull_hosts(const std::vector<HostView>& views) {
 }
 
 /// Tries the loss of one more host after the other, the fullest first.
-void find_weakest(const Snapshot& after, std::vector<HostView> views, std::uint64_t seed, WhatIfAnswer& answer) {
+void find_weakest(const Snapshot& after, std::vector<HostView> views, std::uint64_t seed,
+                  const Preferences& preferences, WhatIfAnswer& answer) {
     std::erase_if(views, [](const HostView& view) { return !accepts_work(*view.host); });
     std::ranges::sort(views, [](const HostView& a, const HostView& b) {
         return std::tuple(-a.promised_memory.count(), a.host->name) <
@@ -300,7 +304,7 @@ void find_weakest(const Snapshot& after, std::vector<HostView> views, std::uint6
     });
     if (views.size() > most_trials) views.resize(most_trials);
     for (const HostView& view : views) {
-        Hypothesis trial(after, seed);
+        Hypothesis trial(after, seed, preferences);
         WhatIfAnswer lost;
         restart_lost(trial, trial.lose({view.host->id}), lost);
         const int down = static_cast<int>(lost.not_restarted.size());
@@ -341,7 +345,10 @@ Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, 
     answer.plan.seed = ask.seed;
     answer.plan.made = now;
     BALLAST_TRY(answer.plan.before, state_of(snapshot, load, costs, options));
-    Hypothesis hypothesis(snapshot, ask.seed);
+    Preferences preferences;
+    if (!ask.policy.empty()) preferences.policies.standard = ask.policy;
+    preferences.load = std::make_shared<const ClusterLoad>(load);
+    Hypothesis hypothesis(snapshot, ask.seed, preferences);
     hypothesis.change_hosts(ask);
     for (const auto& more : ask.add_hosts) BALLAST_CHECK(hypothesis.add_hosts(more));
     restart_lost(hypothesis, hypothesis.lose(lost), answer);
@@ -351,7 +358,7 @@ Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, 
     BALLAST_TRY(answer.plan.after, state_of(hypothesis.snapshot(), load, costs, options));
     const auto views = view_hosts(hypothesis.snapshot(), VmId());
     answer.overfull = overfull_hosts(views);
-    find_weakest(hypothesis.snapshot(), views, ask.seed, answer);
+    find_weakest(hypothesis.snapshot(), views, ask.seed, preferences, answer);
     answer.plan.verdict = verdict_of(answer);
     return answer;
 }

@@ -40,10 +40,11 @@ struct WhatIfAsk {
     std::vector<NewVms> add_vms;
     std::optional<double> cpu_overcommit;  ///< of every host
     std::optional<Bytes> reserved_memory;  ///< of every host
+    std::string policy;                    ///< a built-in one, by which VMs that name none are placed; empty: `spread`
     std::uint64_t seed = 1;
     friend bool operator==(const WhatIfAsk&, const WhatIfAsk&) = default;
 };
-BOOST_DESCRIBE_STRUCT(WhatIfAsk, (), (lose, drain, add_hosts, add_vms, cpu_overcommit, reserved_memory, seed))
+BOOST_DESCRIBE_STRUCT(WhatIfAsk, (), (lose, drain, add_hosts, add_vms, cpu_overcommit, reserved_memory, policy, seed))
 
 /// A host that has promised more than it may.
 struct OverfullHost {
@@ -68,7 +69,7 @@ BOOST_DESCRIBE_STRUCT(WhatIfAnswer, (),
                       (plan, not_restarted, not_placed, not_drained, overfull, weakest_host, weakest_loses))
 
 /// Errors: not_found (a host, a VM, a label that no host has), invalid_argument (nothing is asked, a number out of
-/// range).
+/// range, a policy that there is not).
 [[nodiscard]] Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, const MoveCosts& costs,
                                            const WhatIfAsk& ask, Timestamp now);
 

@@ -32,6 +32,7 @@ Result<ClusterPlan> plan_web1(const Snapshot& snapshot, const scheduler::PlanOpt
     step.to_name = "h2";
     step.reason = "h1 is busy";
     plan.steps.push_back(step);
+    plan.before.contention_s = 30.5;
     plan.verdict = "1 move gains 30 s for 2 s";
     return plan;
 }
@@ -85,6 +86,16 @@ TEST_F(PlansTest, APlanIsKeptUntilSomebodySaysYes) {
     EXPECT_EQ(parsed(again), row);
     EXPECT_THAT(parsed(client().get("/api/v1/plans?state=advised"))["items"], SizeIs(1));
     EXPECT_THAT(parsed(client().get("/api/v1/plans?state=applied"))["items"], IsEmpty());
+}
+
+TEST_F(PlansTest, AreCountedByGoalAndStateForPrometheus) {
+    start();
+    EXPECT_THAT(client().get("/metrics").body, testing::Not(HasSubstr("ballast_contention_seconds_per_hour{")));
+    made();
+    const std::string text = client().get("/metrics").body;
+    EXPECT_THAT(text, HasSubstr("ballast_plans{goal=\"level\",state=\"advised\"} 1"));
+    EXPECT_THAT(text, HasSubstr("ballast_contention_seconds_per_hour{when=\"before\"} 30.5"));
+    EXPECT_THAT(text, HasSubstr("ballast_contention_seconds_per_hour{when=\"after\"} 0"));
 }
 
 TEST_F(PlansTest, ADryRunKeepsNothing) {

@@ -93,6 +93,18 @@ TEST(WhatIf, NewVmsAreLikeOneThatIsThereUntilNoRoomIsLeft) {
     EXPECT_THAT(with_hosts->plan.steps, SizeIs(4));
 }
 
+TEST(WhatIf, AnotherPolicyPlacesElsewhere) {
+    WhatIfAsk question;
+    question.add_vms = {{.like = "small", .spec = {}, .count = 1}};
+    const auto spread = ask(racks().build(), question);
+    ASSERT_TRUE(spread) << spread.error().chain();
+    EXPECT_EQ(spread->plan.steps.at(0).to_name, "h3") << "nothing runs there";
+    question.policy = "pack";
+    const auto packed = ask(racks().build(), question);
+    ASSERT_TRUE(packed) << packed.error().chain();
+    EXPECT_EQ(packed->plan.steps.at(0).to_name, "h1") << "the fullest that has room";
+}
+
 TEST(WhatIf, ADrainedHostIsEmptiedByLiveMoves) {
     WhatIfAsk question;
     question.drain = {"h1"};
@@ -141,6 +153,9 @@ TEST(WhatIf, WhatCanNotBeAskedIsNamed) {
     EXPECT_EQ(ask(snapshot, question).error().code(), Code::not_found);
     question.add_vms = {{.like = "big", .spec = {}, .count = 0}};
     EXPECT_THAT(ask(snapshot, question).error().message(), HasSubstr("add_vms: 0"));
+    question = losing({"h1"});
+    question.policy = "pakc";
+    EXPECT_THAT(ask(snapshot, question).error().message(), AllOf(HasSubstr("pakc"), HasSubstr("spread")));
 }
 
 Result<DescribedCluster> read(const std::string& text) {
