@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <ranges>
 
 #include "scheduler/choice.h"
 #include "scheduler/fleet/residency.h"
@@ -53,6 +55,23 @@ std::string why_not(const HostVerdict& verdict) {
     for (const RuleVerdict& rule : verdict.rules)
         if (!rule.accepted) reasons.push_back(fmt::format("{}: {}", rule.rule, rule.detail));
     return fmt::format("{} ({})", verdict.name, fmt::join(reasons, "; "));
+}
+
+/// The first hosts each with its reasons; of the rest, how many each rule refuses.
+std::string why_not_all(const std::vector<HostVerdict>& hosts) {
+    constexpr std::size_t most_named = 8;
+    std::vector<std::string> reasons;
+    for (const HostVerdict& verdict : hosts | std::views::take(most_named)) reasons.push_back(why_not(verdict));
+    std::string text = fmt::format("{}", fmt::join(reasons, ", "));
+    if (hosts.size() <= most_named) return text;
+    std::map<std::string, int> refused;
+    for (const HostVerdict& verdict : hosts | std::views::drop(most_named))
+        for (const RuleVerdict& rule : verdict.rules)
+            if (!rule.accepted) ++refused[rule.rule];
+    std::vector<std::string> counts;
+    for (const auto& [rule, count] : refused) counts.push_back(fmt::format("{} on {}", rule, count));
+    return fmt::format("{}, and {} more ({}); `ballast vm explain` lists each", text, hosts.size() - most_named,
+                       fmt::join(counts, ", "));
 }
 
 /// The host that is nearest to fitting: the fewest rules refuse it, and one of them knows a way out.
@@ -152,12 +171,10 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
         return Error(
             Code::failed_precondition,
             fmt::format("no host can take {}: there is none to ask; add one with `ballast host add`", vm_name));
-    std::vector<std::string> reasons;
-    for (const HostVerdict& verdict : decision.hosts) reasons.push_back(why_not(verdict));
     const bool room = std::ranges::any_of(decision.hosts, lacks_only_room);
     const std::string conflict = asks_the_impossible(decision) ? "; " + decision.conflict->text : "";
     return Error(room ? Code::resource_exhausted : Code::failed_precondition,
-                 fmt::format("no host can take {}: {}{}{}", vm_name, fmt::join(reasons, ", "), conflict,
+                 fmt::format("no host can take {}: {}{}{}", vm_name, why_not_all(decision.hosts), conflict,
                              nearest_way_out(decision)));
 }
 
