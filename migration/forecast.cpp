@@ -193,7 +193,7 @@ bool pulls_slowly(const ForecastInput& input) {
 
 Milliseconds downtime_limit_of(const ForecastInput& input) {
     return first_downtime_limit(input.terms, input.past.switch_over.likely,
-                                socket_time(input.link.bandwidth.likely, input.terms.bandwidth));
+                                socket_time(input.link.bandwidth.likely, input.terms.bandwidth), input.past.overrun);
 }
 
 ModeForecast forecast_mode(const ForecastInput& input, MigrationMode mode) {

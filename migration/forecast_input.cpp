@@ -81,6 +81,7 @@ ForecastInput input_for(const Snapshot& snapshot, const PairHistories& histories
     input.content = content_of(in_use, sent_last_time(snapshot, vm.id), input.memory);
     input.link = estimate_link(snapshot, histories, input.from, to, self);
     input.past = histories.of(input.from, to);
+    input.past.overrun = overrun_to_expect(snapshot, input.past, input.from, to);
     input.no_post_copy = obstacle_to_post_copy(snapshot, input.from, to);
     input.delta = delta_of(snapshot, vm.id);
     input.now = now;

@@ -60,12 +60,13 @@ struct Seen {
     std::vector<double> finish;
     std::vector<double> total;  // actual / forecast
     std::vector<double> bytes;
+    std::vector<double> overrun;                  // time of the last copy / limit, in the order of their ends
     std::array<std::vector<double>, 4> downtime;  // by mode
 
     void add(const Seen& one) {
         samples += one.samples;
         for (const auto part : {&Seen::bandwidth, &Seen::setup, &Seen::switch_over, &Seen::switch_to_pull,
-                                &Seen::finish, &Seen::total, &Seen::bytes})
+                                &Seen::finish, &Seen::total, &Seen::bytes, &Seen::overrun})
             append(this->*part, one.*part);
         for (std::size_t mode = 0; mode < downtime.size(); ++mode) append(downtime[mode], one.downtime[mode]);
     }
@@ -129,6 +130,15 @@ Calibration calibration_of(const std::vector<double>& ratios, const Calibration&
             .spread = std::clamp(std::lerp(prior.spread, scatter, weight), 0.02, 1.0)};
 }
 
+/// What all but the worst of the latest last copies took of their limits: one in twenty may outlast what it was given.
+double overrun_of(const std::vector<double>& seen, double prior) {
+    constexpr std::ptrdiff_t latest = 30;
+    constexpr double most = 3;
+    if (seen.empty()) return prior;
+    const std::vector<double> last(seen.end() - std::min(latest, std::ssize(seen)), seen.end());
+    return std::clamp(quantile(last, 0.95), 1.0, most);
+}
+
 PairHistory history_of(const Seen& seen, const PairHistory& prior) {
     constexpr Quantiles usual{.low = 0.1, .likely = 0.5, .high = 0.9};
     // What is left of a downtime may still hold some of the last dirty set: what the quicker ones took is the
@@ -145,6 +155,7 @@ PairHistory history_of(const Seen& seen, const PairHistory& prior) {
     for (const MigrationMode mode : modes)
         of_mode(history.downtime, mode) = calibration_of(seen.downtime[place_of(mode)], of_mode(prior.downtime, mode));
     history.bytes = calibration_of(seen.bytes, prior.bytes);
+    history.overrun = overrun_of(seen.overrun, prior.overrun);
     return history;
 }
 
@@ -266,9 +277,23 @@ bool was_informed(const Forecast& forecast, MigrationMode mode) {
     return !rounds_matter || (forecast.input.curve && forecast.input.curve->source != "nothing");
 }
 
+/// The last copy's time against the limit under which QEMU stopped the guest by itself. Its bandwidth is that of the
+/// last 100 ms: on a line that nothing shapes it is that of a burst, up to twice what the last copy then gets.
+std::optional<double> overrun_of(const Migration& row, const Forecast& forecast) {
+    const bool stopped_by_qemu =
+        !row.pull && !row.paused && row.mode != MigrationMode::stop_and_copy && row.interventions.empty();
+    if (!row.downtime || !stopped_by_qemu) return {};
+    const ForecastInput& then = forecast.input;
+    const Milliseconds fixed =
+        then.past.switch_over.likely + socket_time(then.link.bandwidth.likely, then.terms.bandwidth);
+    return seconds_of(*row.downtime - fixed) / seconds_of(downtime_limit_of(then));
+}
+
 void see_against_forecast(Seen& seen, const Migration& row, Milliseconds wall) {
     const auto forecast = parse_as<Forecast>(row.forecast.text, "forecast");
-    if (!forecast || forecast->modes.empty() || !was_informed(*forecast, row.mode)) return;
+    if (!forecast || forecast->modes.empty()) return;
+    if (const auto ratio = overrun_of(row, *forecast)) seen.overrun.push_back(*ratio);
+    if (!was_informed(*forecast, row.mode)) return;
     const ModeForecast& mode = of_mode(*forecast, row.mode);
     const PairHistory& then = forecast->input.past;
     const double actual = seconds_of(wall);
@@ -422,6 +447,14 @@ std::string times(int samples) {
 }
 
 }  // namespace
+
+double overrun_to_expect(const Snapshot& snapshot, const PairHistory& past, const HostId& from, const HostId& to) {
+    constexpr double of_a_burst = 1.5;
+    constexpr double enough = 4;
+    if (configured_speed(snapshot, from, to).speed) return past.overrun;
+    const double weight = past.samples / (past.samples + enough);
+    return std::lerp(std::max(of_a_burst, past.overrun), past.overrun, weight);
+}
 
 LinkEstimate estimate_link(const Snapshot& snapshot, const PairHistories& histories, const HostId& from,
                            const HostId& to, const std::optional<JobId>& self) {

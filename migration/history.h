@@ -49,10 +49,12 @@ struct PairHistory {
     Calibration total;
     Calibration bytes;
     ModeCalibrations downtime;
+    double overrun = 1;  ///< 1 to 3: by how much last copies outlast the limit that QEMU was given, see steer.h
     friend bool operator==(const PairHistory&, const PairHistory&) = default;
 };
 BOOST_DESCRIBE_STRUCT(PairHistory, (),
-                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, bytes, downtime))
+                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, bytes, downtime,
+                       overrun))
 
 /// How long a finished migration took, as its user saw it: from the call to the end, target start-up included. Nothing
 /// where it did not succeed.
@@ -68,6 +70,11 @@ class PairHistories {
     std::map<HostId, PairHistory> hosts_;
     PairHistory all_;
 };
+
+/// The overrun to count with: the past's; on a line that no configuration bounds, QEMU's figure is taken for that of a
+/// burst (1.5) until some moves have shown what it is.
+[[nodiscard]] double overrun_to_expect(const Snapshot& snapshot, const PairHistory& past, const HostId& from,
+                                       const HostId& to);
 
 /// What a migration may get between two hosts now.
 struct LinkEstimate {

@@ -451,7 +451,8 @@ bool can_switch(const Migration& migration) {
 
 Milliseconds downtime_limit_of(const Migration& migration, const MigrationMemo& memo, const Limits& limits) {
     if (memo.finishing) return no_downtime_limit;
-    return memo.downtime_limit.value_or(first_downtime_limit(migration.terms, limits.switch_cost, limits.socket));
+    return memo.downtime_limit.value_or(
+        first_downtime_limit(migration.terms, limits.switch_cost, limits.socket, limits.overrun));
 }
 
 Result<Step> next(const Migration& now, const MigrationMemo& memo, const MigrationEvent& event, const Limits& limits) {

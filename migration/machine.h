@@ -134,6 +134,7 @@ struct Limits {
     Milliseconds recovery_pause_max{60'000};  ///< but no longer than this
     Milliseconds switch_cost{0};              ///< of this pair of hosts, for the first downtime limit (steer.h)
     Milliseconds socket{0};                   ///< of this line, for all of them
+    double overrun = 1;                       ///< of this pair's last copies, for the first one
 };
 
 struct Step {

@@ -87,7 +87,8 @@ class Steersman {
     }
 
     [[nodiscard]] Milliseconds limit() const {
-        return sample_.downtime_limit.value_or(first_downtime_limit(row_.terms, limits_.switch_cost, limits_.socket));
+        return sample_.downtime_limit.value_or(
+            first_downtime_limit(row_.terms, limits_.switch_cost, limits_.socket, limits_.overrun));
     }
 
     [[nodiscard]] Milliseconds most() const { return last_downtime_limit(row_.terms, limits_.socket); }
@@ -245,9 +246,12 @@ Milliseconds last_downtime_limit(const MigrationTerms& terms, Milliseconds socke
     return std::max(terms.max_downtime - certain, Milliseconds{1});
 }
 
-Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost, Milliseconds socket) {
+Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost, Milliseconds socket,
+                                  double overrun) {
     const Milliseconds most = last_downtime_limit(terms, socket);
-    return std::max(most - std::clamp(switch_cost, Milliseconds{0}, most / 3), Milliseconds{1});
+    const Milliseconds believed = most - std::clamp(switch_cost, Milliseconds{0}, most / 3);
+    const double limit = static_cast<double>(believed.count()) / std::max(overrun, 1.0);
+    return std::max(Milliseconds(std::llround(limit)), Milliseconds{1});
 }
 
 Milliseconds socket_time(BytesPerSecond line, const std::optional<BytesPerSecond>& cap) {

@@ -63,6 +63,7 @@ struct SteerLimits {
     int patience = 30;            ///< rounds without progress before it is aborted
     Milliseconds switch_cost{0};  ///< fixed part of the downtime: device state, start of the target
     Milliseconds socket{0};       ///< socket_time() of this line
+    double overrun = 1;           ///< PairHistory's
 };
 
 /// `can_switch`: the stream was opened for post-copy (machine.h). `now` is compared with the terms' deadline.
@@ -77,10 +78,11 @@ struct SteerLimits {
 /// QEMU stops the guest once what is left fits its limit at the bandwidth it sees; what the socket holds, the device
 /// state and the start of the target come on top. So the limit that is set at the start is the terms' downtime less
 /// `socket` (but two fifths of it stay) and less `switch_cost`, of which a third is believed at most: a low start costs
-/// rounds, and a large "fixed part" is mostly a last dirty set. The forecast (forecast.h) and the machine take the
-/// same.
+/// rounds, and a large "fixed part" is mostly a last dirty set. What is left is divided by `overrun` (at least 1): the
+/// bandwidth that QEMU sees is that of a burst, and last copies between these hosts took so much longer than it thought
+/// (history.h). The forecast (forecast.h) and the machine take the same.
 [[nodiscard]] Milliseconds first_downtime_limit(const MigrationTerms& terms, Milliseconds switch_cost,
-                                                Milliseconds socket = Milliseconds{0});
+                                                Milliseconds socket = Milliseconds{0}, double overrun = 1);
 /// The highest to which a stall raises it: `switch_cost` is no longer believed.
 [[nodiscard]] Milliseconds last_downtime_limit(const MigrationTerms& terms, Milliseconds socket = Milliseconds{0});
 

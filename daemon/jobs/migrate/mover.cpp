@@ -82,6 +82,7 @@ Result<std::shared_ptr<Move>> Move::open(RunPtr run) {
     if (forecast && forecast->choice) {
         move->limits_.hybrid_rounds = forecast->choice->hybrid_rounds;
         move->limits_.switch_cost = forecast->input.past.switch_over.likely;
+        move->limits_.overrun = forecast->input.past.overrun;
         move->limits_.socket = migration::socket_time(forecast->input.link.bandwidth.likely, row->terms.bandwidth);
     }
     return move;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/json.h"
+#include "migration/steer.h"
 #include "tests/support/builders.h"
 #include "tests/unit/migration/forecast_support.h"
 
@@ -255,6 +256,50 @@ TEST(History, DoesNotCorrectTwice) {
         rows.push_back(row);
     }
     EXPECT_NEAR(PairHistories(with(rows)).of(h1, h2).total.factor, 1.3, 0.08);
+}
+
+TEST(History, LearnsThatLastCopiesOutlastTheLimitUntilTheyDoNoMore) {
+    std::vector<Migration> rows;
+    const auto overrun = [&] { return PairHistories(with(rows)).of(h1, h2).overrun; };
+    const auto add = [&](double of_the_limit, MigrationMode mode = MigrationMode::pre_copy) {
+        Migration row = a_past(static_cast<int>(rows.size()), 50);
+        row.mode = mode;
+        ForecastInput input = an_input(50, a_curve(1, 1));
+        input.past.switch_over = {};
+        row.forecast = JsonText{to_json_text(decide(input, ModeChoice::pre_copy))};
+        const Milliseconds limit = downtime_limit_of(input);
+        const double last_copy = of_the_limit * static_cast<double>(limit.count());
+        row.downtime = Milliseconds(std::llround(last_copy)) + socket_time(input.link.bandwidth.likely, {});
+        rows.push_back(row);
+        return limit;
+    };
+    EXPECT_EQ(overrun(), 1);
+    add(0.3);
+    EXPECT_EQ(overrun(), 1) << "a set that was smaller says nothing against it";
+    const Milliseconds before = add(2);
+    EXPECT_NEAR(overrun(), 2, 0.1);
+    ForecastInput next = an_input(50, a_curve(1, 1));
+    next.past.switch_over = {};
+    next.past.overrun = overrun();
+    EXPECT_LT(downtime_limit_of(next), before * 6 / 10);
+    add(9, MigrationMode::stop_and_copy);
+    rows.back().interventions = {{.at = {}, .what = "raise_downtime", .why = {}, .actor = {}}};
+    EXPECT_NEAR(overrun(), 2, 0.1) << "no limit of QEMU's ended that one";
+    add(9);
+    rows.back().interventions = {{.at = {}, .what = "raise_downtime", .why = {}, .actor = {}}};
+    EXPECT_NEAR(overrun(), 2, 0.1) << "the limit was another in the end";
+    for (int i = 0; i < 30; ++i) add(0.9);
+    EXPECT_EQ(overrun(), 1);
+}
+
+TEST(History, TakesQemusBandwidthForThatOfABurstUntilMovesHaveShownIt) {
+    PairHistory past;
+    EXPECT_EQ(overrun_to_expect(with({}), past, h1, h2), 1.5);
+    EXPECT_EQ(overrun_to_expect(with_speed(with({}), "h1", 12), past, h1, h2), 1) << "a line that is known";
+    past.samples = 4;
+    EXPECT_EQ(overrun_to_expect(with({}), past, h1, h2), 1.25);
+    past.overrun = 2;
+    EXPECT_EQ(overrun_to_expect(with({}), past, h1, h2), 2);
 }
 
 TEST(History, IgnoresWhatFailed) {

@@ -221,6 +221,8 @@ TEST(Steer, SetsTheFirstDowntimeLimitBelowThePolicyByWhatTheSwitchCosts) {
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{0}), Milliseconds{300});
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}), Milliseconds{220});
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{290}), Milliseconds{200});
+    EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}, {}, 2), Milliseconds{110}) << "QEMU sees a burst";
+    EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}, {}, 0.5), Milliseconds{220}) << "never above what is asked";
     terms.max_downtime = Milliseconds{1};
     EXPECT_EQ(first_downtime_limit(terms, Milliseconds{80}), Milliseconds{1});
 }
