@@ -1,6 +1,7 @@
 // What a look at the rows makes of a plan that is being carried out. Pure; the job writes it down.
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "daemon/jobs/rebalance/plans.h"
 
@@ -135,9 +136,13 @@ class Advance {
     std::map<HostId, int> entering_;
 };
 
-bool has_failed(const RebalanceMemo& memo, const VmId& vm) {
+/// A move may fail for what is over by the next one (this daemon died, a host was away for a moment), so a new plan
+/// may try it once more, and not for ever.
+constexpr std::ptrdiff_t most_attempts = 2;
+
+std::ptrdiff_t failures(const RebalanceMemo& memo, const VmId& vm) {
     const auto failed = [&](const StepRun& run) { return run.vm == vm && run.fate == StepFate::failed; };
-    return std::ranges::any_of(memo.steps, failed) || std::ranges::any_of(memo.earlier, failed);
+    return std::ranges::count_if(memo.steps, failed) + std::ranges::count_if(memo.earlier, failed);
 }
 
 }  // namespace
@@ -160,9 +165,9 @@ RebalanceMemo begin_memo(const ClusterPlan& plan, const RebalanceMemo& before) {
                     .job = {},
                     .fate = StepFate::waiting,
                     .reason = {}};
-        if (has_failed(before, step.vm)) {
+        if (failures(before, step.vm) >= most_attempts) {
             run.fate = StepFate::skipped;
-            run.reason = "its move failed once in this run";
+            run.reason = fmt::format("its move failed {} times in this run", most_attempts);
         }
         memo.steps.push_back(std::move(run));
     }
@@ -191,11 +196,17 @@ RebalanceResult result_of(const Plan& plan, const RebalanceMemo& memo) {
             result.moved.push_back(run);
             continue;
         }
-        const bool again = std::any_of(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, all.end(),
-                                       [&](const StepRun& later) { return later.vm == run.vm; });
-        if (run.fate == StepFate::failed)
-            result.failed.push_back(run);
-        else if (!again && !has_failed(memo, run.vm))
+        const std::span<const StepRun> rest(all.begin() + static_cast<std::ptrdiff_t>(i) + 1, all.end());
+        const auto later = [&](auto&& fits) {
+            return std::ranges::any_of(rest, [&](const StepRun& one) { return one.vm == run.vm && fits(one.fate); });
+        };
+        const bool tried_again =
+            later([](StepFate fate) { return fate == StepFate::moved || fate == StepFate::failed; });
+        if (run.fate == StepFate::failed) {
+            if (!tried_again) result.failed.push_back(run);
+            continue;
+        }
+        if (!later([](StepFate) { return true; }) && failures(memo, run.vm) == 0)
             (run.fate == StepFate::cancelled ? result.cancelled : result.skipped).push_back(run);
     }
     return result;
