@@ -62,6 +62,9 @@ class Simulate(unittest.TestCase):
         self.assertNotEqual(0, refused.returncode)
         self.assertIn("sim://", refused.stdout + refused.stderr)
 
+    def test_it_refuses_a_policy_that_there_is_not(self) -> None:
+        self.assertIn("there are spread, pack, latency, power", self.refused("--set", "placement.policy=fastest"))
+
     def test_it_refuses_a_file_that_is_wrong_with_the_path_in_it(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             file.write('{"hosts": [{"name": "h", "cpu": 4}]}')

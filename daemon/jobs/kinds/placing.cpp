@@ -23,7 +23,8 @@ Task<> claim_best_host(RunPtr run, scheduler::PlacementRequest request, std::str
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         const auto snapshot = run->snapshot();
         const scheduler::Decision decision =
-            scheduler::decide(*snapshot, request, seed + static_cast<std::uint64_t>(attempt));
+            scheduler::decide(*snapshot, request, seed + static_cast<std::uint64_t>(attempt),
+                              run->services().preferences());
         if (!decision.chosen) co_return std::unexpected(scheduler::refusal(decision, name));
         const HostId host = *decision.chosen;
         claimed =
