@@ -29,9 +29,17 @@ Result<scheduler::PlacementRequest> move_of(const Context& context, const Vm& vm
     return wanted;
 }
 
+Result<void> check_policy(const Context& context, const VmPlacement& placement) {
+    const scheduler::Preferences preferences = context.preferences();
+    const auto found = preferences.policies.find(placement.policy);
+    if (found) return {};
+    return fail(Code::invalid_argument, "spec.placement.policy: {}", found.error().message());
+}
+
 Task<Response> decide(ContextPtr context, scheduler::PlacementRequest wanted) {
-    auto work = [snapshot = context->store->snapshot(), wanted]() -> Result<std::string> {
-        return to_json_text(scheduler::decide(*snapshot, wanted, snapshot->seq));
+    auto work = [snapshot = context->store->snapshot(), wanted,
+                 preferences = context->preferences()]() -> Result<std::string> {
+        return to_json_text(scheduler::explain(*snapshot, wanted, snapshot->seq, preferences));
     };
     BALLAST_CO_TRY(auto text, co_await on_pool<std::string>(context->cpu, std::move(work)));
     co_return json_response(200, std::move(text));
@@ -42,6 +50,7 @@ namespace {
 Task<Response> post_placement(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto ask, co_await parse_body<PlacementAsk>(std::move(request), context));
     BALLAST_CO_CHECK(check(ask.spec));
+    BALLAST_CO_CHECK(check_policy(*context, ask.spec.placement));
     BALLAST_CO_TRY(const auto wanted, placement_of(*context, ask.spec, ask.host));
     auto decision = co_await decide(context, wanted);
     co_return decision;
@@ -64,7 +73,9 @@ std::vector<Route> placement_routes() {
          .right = Right::viewer,
          .id = "placement_explain",
          .tag = "placement",
-         .summary = "Where a VM of this spec would run, and why not elsewhere. Nothing is changed.",
+         .summary =
+             "Where a VM of this spec would run, why not elsewhere, and the smallest change that would make the best "
+             "refused host fit. Nothing is changed.",
          .body = schema<PlacementAsk>,
          .takes = Takes::json,
          .answers = {{200, schema<scheduler::Decision>}},
@@ -75,7 +86,7 @@ std::vector<Route> placement_routes() {
          .right = Right::viewer,
          .id = "vm_placement",
          .tag = "placement",
-         .summary = "Where this VM could go, and why not elsewhere.",
+         .summary = "Where this VM could go, why not elsewhere, and the smallest change that would open another host.",
          .query = {{"to", "string", "Only this host, by name or id."}},
          .answers = {{200, schema<scheduler::Decision>}},
          .handler = get_vm_placement},

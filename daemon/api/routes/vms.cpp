@@ -38,6 +38,7 @@ Task<Response> create_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto params, co_await parse_body<jobs::VmCreateParams>(request, context));
     BALLAST_CO_CHECK(check_name("VM", params.name));
     BALLAST_CO_CHECK(check(params.spec));
+    BALLAST_CO_CHECK(check_policy(*context, params.spec.placement));
     if (dry_run || !params.host.empty()) {
         BALLAST_CO_TRY(const auto wanted, placement_of(*context, params.spec, params.host));
         if (dry_run) {
@@ -53,6 +54,7 @@ Task<Response> create_vm(Request request, ContextPtr context) {
 
 Task<Response> patch_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto patch, co_await parse_body<VmPatch>(request, context));
+    if (patch.spec.placement) BALLAST_CO_CHECK(check_policy(*context, *patch.spec.placement));
     auto work = [request, context, patch](store::Transaction& transaction) -> Result<Response> {
         BALLAST_TRY(const auto vm, find_vm(transaction.snapshot(), request.param("id")));
         if (auto stale = refuse_stale(request, context, "VM " + vm->name, vm)) return *std::move(stale);
