@@ -22,6 +22,7 @@
 #include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/rebalance/balancer.h"
 #include "daemon/jobs/rebalance/plan_desk.h"
+#include "daemon/jobs/reservation_keeper.h"
 #include "daemon/jobs/submit.h"
 #include "daemon/policies.h"
 #include "daemon/reconcile/reconciler.h"
@@ -170,6 +171,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<jobs::MigrationDesk> migrations_;
     std::shared_ptr<jobs::PlanDesk> plans_;
     std::shared_ptr<jobs::Balancer> balancer_;
+    std::shared_ptr<jobs::ReservationKeeper> reservations_;
     scheduler::Policies policies_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
@@ -260,6 +262,8 @@ void Wired::run_jobs() {
     services.preferences = preferences();
     balancer_ = std::make_shared<jobs::Balancer>(services);
     balancer_->start();
+    reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
+    reservations_->start();
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
 }
@@ -357,6 +361,7 @@ asio::awaitable<void> Wired::stop() {
     prune_timer_.cancel();
     if (simulation_) simulation_->stop();
     balancer_->stop();
+    reservations_->stop();
     engine_->stop();
     static_cast<void>(co_await plans_->roll_up());
     plans_->stop();

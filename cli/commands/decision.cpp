@@ -82,6 +82,21 @@ bool only_room_is_missing(const Json& decision) {
     return false;
 }
 
+Outcome<> no_host(const Json& decision) {
+    if (only_room_is_missing(decision)) return failing(Exit::no_capacity, "no host has room for it");
+    return failing(Exit::conflict, "no host takes it");
+}
+
+const View& batch_view() {
+    static const View view{.kind = "",
+                           .columns = {{Table::Heading{.text = "VM"},
+                                        [](const Json& row, Api&) { return Cell{text_at(row, "name"), Colour::none}; }},
+                                       {Table::Heading{.text = "HOST"}, [](const Json& row, Api&) {
+                                            return Cell{text_at(row, "host_name"), Colour::none};
+                                        }}}};
+    return view;
+}
+
 }  // namespace
 
 Outcome<> print_decision(Session& session, const Json& decision) {
@@ -97,9 +112,23 @@ Outcome<> print_decision(Session& session, const Json& decision) {
     } else {
         BALLAST_CHECK(session.print_done(decision, ""));
     }
-    if (!chosen.empty()) return {};
-    if (only_room_is_missing(decision)) return failing(Exit::no_capacity, "no host has room for it");
-    return failing(Exit::conflict, "no host takes it");
+    return chosen.empty() ? no_host(decision) : Outcome<>{};
+}
+
+Outcome<> print_batch(Session& session, const Json& decision) {
+    const bool table = session.globals.format == Format::table;
+    if (!table) BALLAST_CHECK(session.print_done(decision, ""));
+    const Json places = decision.value("places", Json::array());
+    if (!decision.value("placed", false)) {
+        const Json reasons = decision.value("why", Json::object());
+        if (!table) return no_host(reasons);
+        session.out() << printable(text_at(decision, "failed"))
+                      << " finds no host beside the others: none is placed.\n";
+        return print_decision(session, reasons);
+    }
+    if (!table) return {};
+    session.out() << fmt::format("All {} VMs find a host.\n", places.size());
+    return session.print_list(batch_view(), [&places](Api&) -> Outcome<Json> { return places; });
 }
 
 }  // namespace ballast::cli

@@ -30,6 +30,7 @@ struct VmFlags {
     std::string anti_affinity;
     PlacementFlags placement;
     std::string host;
+    std::string reservation;
     bool autostart = false;
     bool no_start = false;
     bool dry_run = false;

@@ -1,9 +1,7 @@
 // Commands that make VMs: from flags, from documents, or only in thought (explain).
 #include <array>
-#include <fstream>
-#include <iostream>
-#include <sstream>
 
+#include "cli/commands/batch.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/vm_flags.h"
 #include "cli/document.h"
@@ -18,6 +16,7 @@ Outcome<> create(Session& session, const VmFlags& options) {
     BALLAST_TRY(Api* const api, session.api());
     Json body{{"name", options.name}, {"spec", std::move(spec)}, {"start", !options.no_start}};
     if (!options.host.empty()) body["host"] = options.host;
+    if (!options.reservation.empty()) body["reservation"] = options.reservation;
     if (options.dry_run) {
         BALLAST_TRY(const auto decision, api->write("POST", std::string(vms) + "?dry_run=true", body));
         return print_decision(session, decision.body);
@@ -29,18 +28,6 @@ Outcome<> create(Session& session, const VmFlags& options) {
     const std::string host = text_at(job.value("result", Json::object()), "host");
     return session.print_done(job, fmt::format("{} {}{}", options.name, options.no_start ? "is defined" : "runs",
                                                host.empty() ? "" : " on " + host));
-}
-
-Result<std::string> read_file(const std::string& path) {
-    std::ostringstream text;
-    if (path == "-") {
-        text << std::cin.rdbuf();
-        return text.str();
-    }
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return fail(Code::invalid_argument, "the file '{}' can't be read", path);
-    text << file.rdbuf();
-    return text.str();
 }
 
 /// What the document says beyond what may change while the VM keeps its definition; empty: nothing.
@@ -99,7 +86,7 @@ Outcome<> apply_one(Session& session, Api& api, const Document& document) {
 }
 
 Outcome<> apply_file(Session& session, const std::string& path) {
-    BALLAST_TRY(const auto text, read_file(path));
+    BALLAST_TRY(const auto text, read_text(path));
     BALLAST_TRY(const auto documents, parse_documents(text, path == "-" ? "(standard input)" : path));
     BALLAST_TRY(Api* const api, session.api());
     for (const auto& document : documents) BALLAST_CHECK(apply_one(session, *api, document));
@@ -109,9 +96,10 @@ Outcome<> apply_file(Session& session, const std::string& path) {
 struct ExplainOptions {
     std::string name;
     VmFlags spec;
+    BatchFlags batch;
 };
 
-/// Of a VM that exists: where it could go. Without a name: where a VM of these flags would run.
+/// Of a VM that exists: where it could go. Without a name: where a VM of these flags would run, or several at once.
 Outcome<> explain(Session& session, const ExplainOptions& options) {
     BALLAST_TRY(Api* const api, session.api());
     if (!options.name.empty()) {
@@ -119,6 +107,12 @@ Outcome<> explain(Session& session, const ExplainOptions& options) {
         BALLAST_TRY(const auto decision,
                     read_row(*api, fmt::format("{}/{}/placement{}", vms, encoded(options.name), query)));
         return print_decision(session, decision);
+    }
+    if (options.batch.several()) {
+        BALLAST_TRY(auto several, batch_json(options.batch, options.spec, "vm"));
+        BALLAST_TRY(const auto answer,
+                    api->write("POST", "/api/v1/placements/batch", Json{{"vms", std::move(several)}}));
+        return print_batch(session, answer.body);
     }
     BALLAST_TRY(auto spec, spec_json(options.spec));
     BALLAST_TRY(const auto answer,
@@ -133,6 +127,9 @@ void add_vm_make_commands(CLI::App& vm, Session& session) {
     CLI::App* creating = vm.add_subcommand("create", "Create a VM and start it");
     creating->add_option("name", options->name, "Its name")->required()->type_name("");
     add_vm_flags(*creating, *options);
+    creating
+        ->add_option("--reservation", options->reservation, "Take the room that is held as this; SHOP/WEB1: that place")
+        ->type_name("NAME");
     creating->add_flag("--no-start", options->no_start, "Only define it");
     creating->add_flag("--dry-run", options->dry_run, "Only say where it would run, and why not elsewhere");
     on(creating, session, [options](Session& s) { return create(s, *options); });
@@ -146,6 +143,7 @@ void add_vm_make_commands(CLI::App& vm, Session& session) {
     CLI::App* explaining =
         vm.add_subcommand("explain", "Say where a VM (or one with these flags) could run, and why not elsewhere");
     explaining->add_option("name", thought->name, "A VM that exists: where it could go")->type_name("");
+    add_batch_flags(*explaining, thought->batch);
     add_vm_flags(*explaining, thought->spec);
     on(explaining, session, [thought](Session& s) { return explain(s, *thought); });
 }

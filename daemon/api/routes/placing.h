@@ -17,7 +17,8 @@ namespace ballast::api {
 [[nodiscard]] Result<scheduler::PlacementRequest> move_of(const Context& context, const Vm& vm, std::string_view to);
 
 /// Decides and explains on the pool, on the snapshot of now; the seed is its number, so that the same question has the
-/// same answer.
-Task<Response> decide(ContextPtr context, scheduler::PlacementRequest wanted);
+/// same answer. `place`: the reserved room that the VM takes, which does not count then.
+Task<Response> decide(ContextPtr context, scheduler::PlacementRequest wanted,
+                      std::shared_ptr<const Claim> place = nullptr);
 
 }  // namespace ballast::api

@@ -8,6 +8,7 @@
 #include "daemon/api/routes/placing.h"
 #include "daemon/api/schemas.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/reservations.h"
 
 namespace ballast::api {
 namespace {
@@ -39,12 +40,15 @@ Task<Response> create_vm(Request request, ContextPtr context) {
     BALLAST_CO_CHECK(check_name("VM", params.name));
     BALLAST_CO_CHECK(check(params.spec));
     BALLAST_CO_CHECK(check_policy(*context, params.spec.placement));
-    if (dry_run || !params.host.empty()) {
-        BALLAST_CO_TRY(const auto wanted, placement_of(*context, params.spec, params.host));
-        if (dry_run) {
-            auto decision = co_await decide(context, wanted);
-            co_return decision;
+    BALLAST_CO_TRY(auto wanted, placement_of(*context, params.spec, params.host));
+    if (dry_run) {
+        std::shared_ptr<const Claim> place;
+        if (!params.reservation.empty()) {
+            BALLAST_CO_TRY(place, jobs::find_place(*context->store->snapshot(), params, context->clock->now()));
+            wanted.only = place->host;
         }
+        auto decision = co_await decide(context, wanted, place);
+        co_return decision;
     }
     jobs::JobRequest job{
         .kind = "vm.create", .vm = {}, .host = {}, .subject = params.name, .params = {to_json_text(params)}};
@@ -210,7 +214,8 @@ std::vector<Route> vm_routes() {
          .body = schema<jobs::VmCreateParams>,
          .takes = Takes::json,
          .answers = {{202, schema<Job>}, {200, schema<scheduler::Decision>}},
-         .failures = {Code::already_exists, Code::failed_precondition},
+         .failures = {Code::not_found, Code::already_exists, Code::conflict, Code::failed_precondition,
+                      Code::resource_exhausted},
          .handler = create_vm},
         {.verb = Verb::patch,
          .path = "/api/v1/vms/{id}",

@@ -189,6 +189,66 @@ TEST(Command, TaintsDevicesAndPowerOfAHostGoOut) {
     EXPECT_EQ(script.requests.back().body, R"({"settings":{"taints":[]}})");
 }
 
+TEST(Command, ExplainOfSeveralAsksForAllOfThemAtOnce) {
+    Script script;
+    script.on("POST /api/v1/placements/batch",
+              R"({"placed":true,"places":[{"name":"vm-1","host_name":"h1"},{"name":"vm-2","host_name":"h2"}]})");
+    const Ran ran = ballast(script, {"vm", "explain", "--count", "2", "--memory", "1G", "--anti-affinity", "db"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(script.requests.front().body, HasSubstr(R"({"vms":[{"name":"vm-1","spec":{)"));
+    EXPECT_EQ(ran.out, "All 2 VMs find a host.\nVM    HOST\nvm-1  h1\nvm-2  h2\n");
+    EXPECT_EQ(ballast(script, {"vm", "explain", "--count", "0"}).exit, 2);
+    EXPECT_EQ(ballast(script, {"vm", "explain", "--count", "2", "--file", "x.yaml"}).exit, 2);
+}
+
+TEST(Command, ExplainOfSeveralNamesTheOneThatFindsNoHost) {
+    Script script;
+    script.on(
+        "POST /api/v1/placements/batch",
+        R"({"placed":false,"places":[],"failed":"vm-2","why":{"chosen":null,"hosts":[{"host":"H1","name":"h1","accepted":false,"rules":[{"rule":"anti_affinity","accepted":false,"detail":"vm-1 is there"}]}],"conflict":{"text":"anti_affinity alone leaves no host"}}})");
+    const Ran refused = ballast(script, {"vm", "explain", "--count", "2", "--anti-affinity", "db"});
+    EXPECT_EQ(refused.exit, 4);
+    EXPECT_THAT(refused.out, HasSubstr("vm-2 finds no host beside the others: none is placed.\n"
+                                       "None of 1 hosts takes it: anti_affinity alone leaves no host.\n"));
+}
+
+TEST(Command, AReservationHoldsRoomForAsManyAsWereAskedFor) {
+    Script script;
+    script.on("POST /api/v1/reservations",
+              R"({"name":"shop","expires":"2026-01-01T00:00:00.000Z","claims":[{"host":"H1"},{"host":"H2"}]})");
+    const Ran ran = ballast(script, {"reservation", "create", "shop", "--count", "2", "--for", "2h", "--memory", "1G"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"("lasts_s":7200)"));
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"({"name":"shop-2")"));
+    EXPECT_THAT(ran.out, HasSubstr("room for 2 VMs is held as shop until 2026-01-01"));
+    EXPECT_EQ(ballast(script, {"reservation", "create", "shop", "--until", "2026-01-01T00:00:00Z"}).exit, 0);
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"("expires":"2026-01-01T00:00:00Z")"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "--for", "soon"}).err, HasSubstr("--for soon"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "--for", "5ms"}).err, HasSubstr("--for 5ms"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "-f", "/nowhere.yaml"}).err,
+                HasSubstr("'/nowhere.yaml' can't be read"));
+}
+
+TEST(Command, ReservationsAreListedAndLetGo) {
+    Script script;
+    script.on(host_list, hosts);
+    script.on("GET /api/v1/reservations?limit=1000",
+              R"({"items":[{"name":"shop","expires":"2026-01-01T00:00:00.000Z","note":"for Monday",)"
+              R"("claims":[{"host":"H1"},{"host":"H1"}]}],"next":null})");
+    EXPECT_EQ(ballast(script, {"reservation", "list"}).out,
+              "NAME  PLACES  HOSTS  EXPIRES                   NOTE\n"
+              "shop       2  h1     2026-01-01T00:00:00.000Z  for Monday\n");
+    script.on("DELETE /api/v1/reservations/shop", R"({"name":"shop"})");
+    EXPECT_THAT(ballast(script, {"reservation", "delete", "shop"}).out, HasSubstr("the room of shop is let go"));
+}
+
+TEST(Command, CreateNamesTheReservationWhoseRoomItTakes) {
+    Script script;
+    script.accepts("POST /api/v1/vms", "J1");
+    EXPECT_EQ(ballast(script, {"vm", "create", "web1", "--reservation", "shop", "--no-wait"}).exit, 0);
+    EXPECT_THAT(script.requests.front().body, HasSubstr(R"("reservation":"shop")"));
+}
+
 TEST(Command, CreateSendsOnlyWhatWasSaid) {
     Script script;
     script.accepts("POST /api/v1/vms", "J1");
