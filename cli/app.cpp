@@ -104,6 +104,7 @@ std::unique_ptr<CLI::App> make_app(Session& session) {
     add_globals(*app, session.globals);
     add_host_commands(*app, session);
     add_vm_commands(*app, session);
+    add_reservation_commands(*app, session);
     add_storage_commands(*app, session);
     add_image_commands(*app, session);
     add_job_commands(*app, session);

@@ -54,7 +54,7 @@ struct World {
     [[nodiscard]] bool colours() const { return out_is_terminal && variable("NO_COLOR").empty(); }
 };
 
-/// "90s", "5min", "1h" or plain seconds.
+/// "90s", "5min", "1h", "7d" or plain seconds.
 [[nodiscard]] Result<Milliseconds> parse_timeout(std::string_view text);
 
 }  // namespace ballast::cli

@@ -80,7 +80,7 @@ struct HostFacts {
     int cpus = 0;
     Bytes memory;
     std::string cpu_model;
-    std::vector<std::string> cpu_features;  ///< beyond what the model has by its name
+    std::vector<std::string> cpu_features;  ///< that guests can have, the model's included; empty: not known
     std::vector<std::string> cpu_models;    ///< usable by guests with the chosen accelerator
     std::vector<std::string> machine_types;
     std::vector<std::string> accelerators;  ///< "kvm", "qemu" (TCG)

@@ -77,7 +77,7 @@ struct VmPlacement {
     std::vector<std::string> hosts;  ///< only on one of these, by name or id; empty: any
     std::vector<Toleration> tolerations;
     std::map<std::string, int> devices;     ///< kind -> how many; the host's `devices` say what there is
-    std::vector<std::string> cpu_features;  ///< the host's CPU must have them
+    std::vector<std::string> cpu_features;  ///< a guest there must be able to have them
     std::optional<Bytes> hugepage_size;     ///< its memory in pages of this size
     NumaWish numa;
     std::string policy;  ///< by which hosts are compared; empty: the cluster's

@@ -22,7 +22,9 @@
 #include "daemon/jobs/migrate/desk.h"
 #include "daemon/jobs/rebalance/balancer.h"
 #include "daemon/jobs/rebalance/plan_desk.h"
+#include "daemon/jobs/reservation_keeper.h"
 #include "daemon/jobs/submit.h"
+#include "daemon/policies.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/stats_json.h"
 #include "daemon/store/store.h"
@@ -155,6 +157,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     asio::awaitable<void> prune_for_ever();
     [[nodiscard]] jobs::Settings job_settings() const;
     [[nodiscard]] api::Services api_services() const;
+    [[nodiscard]] std::function<scheduler::Preferences()> preferences() const;
 
     asio::io_context& loop_;
     config::Config config_;
@@ -168,6 +171,8 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<jobs::MigrationDesk> migrations_;
     std::shared_ptr<jobs::PlanDesk> plans_;
     std::shared_ptr<jobs::Balancer> balancer_;
+    std::shared_ptr<jobs::ReservationKeeper> reservations_;
+    scheduler::Policies policies_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
     std::shared_ptr<Simulation> simulation_;
@@ -227,6 +232,13 @@ jobs::Settings Wired::job_settings() const {
     return settings;
 }
 
+/// The cluster's policies, and what VMs use by the load history.
+std::function<scheduler::Preferences()> Wired::preferences() const {
+    return [policies = policies_, plans = plans_] {
+        return scheduler::Preferences{.policies = policies, .load = plans->known_load()};
+    };
+}
+
 void Wired::run_jobs() {
     jobs::Services services{.executor = loop_.get_executor(),
                             .store = store_,
@@ -247,8 +259,11 @@ void Wired::run_jobs() {
         [reconciler = reconciler_] { return reconciler->stats(); });
     plans_->start();
     services.plans = plans_;
+    services.preferences = preferences();
     balancer_ = std::make_shared<jobs::Balancer>(services);
     balancer_->start();
+    reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
+    reservations_->start();
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
 }
@@ -263,6 +278,7 @@ api::Services Wired::api_services() const {
     services.progress = progress_;
     services.migrations = migrations_;
     services.plans = plans_;
+    services.preferences = preferences();
     services.migration_policy = policy_defaults(config_.migration);
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
@@ -322,6 +338,7 @@ asio::awaitable<void> Wired::prune_for_ever() {
 }
 
 Result<void> Wired::start(const std::optional<SimulateOptions>& simulate) {
+    BALLAST_TRY(policies_, policies_of(config_.placement));
     BALLAST_CHECK(choose_driver(simulate));
     BALLAST_CHECK(open_store());
     if (simulation_) BALLAST_CHECK(simulation_->check_store(*store_->snapshot()));
@@ -344,6 +361,7 @@ asio::awaitable<void> Wired::stop() {
     prune_timer_.cancel();
     if (simulation_) simulation_->stop();
     balancer_->stop();
+    reservations_->stop();
     engine_->stop();
     static_cast<void>(co_await plans_->roll_up());
     plans_->stop();

@@ -22,6 +22,7 @@ void add_vm_make_commands(CLI::App& vm, Session& session);
 void add_vm_migrate_command(CLI::App& vm, Session& session);
 void add_pair_commands(CLI::App& host, Session& session);
 void add_evacuate_command(CLI::App& host, Session& session);
+void add_reservation_commands(CLI::App& app, Session& session);
 void add_storage_commands(CLI::App& app, Session& session);
 void add_image_commands(CLI::App& app, Session& session);
 void add_job_commands(CLI::App& app, Session& session);
@@ -69,8 +70,14 @@ inline Outcome<Json> read_row(Api& api, const std::string& path) {
 /// A size as the API wants it: a whole number of bytes.
 [[nodiscard]] Result<Json> size_json(const std::string& flag, const std::string& text);
 
-/// A decision of the scheduler, host by host. Fails where no host takes it: no_capacity when only room is missing.
+/// The text of a file; "-": standard input.
+[[nodiscard]] Result<std::string> read_text(const std::string& path);
+
+/// A decision of the scheduler, in a sentence and host by host. Fails where no host takes it: no_capacity when only
+/// room is missing.
 Outcome<> print_decision(Session& session, const Json& decision);
+/// The same of several VMs at once: where each goes, or why one of them finds no host.
+Outcome<> print_batch(Session& session, const Json& decision);
 
 /// The answer of a dry run of a migration: where to, the preflight's findings, and what each mode would cost with the
 /// chosen one and why. Fails where it would be refused.

@@ -1,4 +1,7 @@
 #include <charconv>
+#include <fstream>
+#include <iostream>
+#include <sstream>
 
 #include "cli/commands/commands.h"
 
@@ -21,6 +24,18 @@ Result<Json> size_json(const std::string& flag, const std::string& text) {
     return Json(size->count());
 }
 
+Result<std::string> read_text(const std::string& path) {
+    std::ostringstream text;
+    if (path == "-") {
+        text << std::cin.rdbuf();
+        return text.str();
+    }
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return fail(Code::invalid_argument, "the file '{}' can't be read", path);
+    text << file.rdbuf();
+    return text.str();
+}
+
 Result<Milliseconds> parse_timeout(std::string_view text) {
     std::int64_t number = 0;
     const char* const last = text.data() + text.size();
@@ -31,6 +46,7 @@ Result<Milliseconds> parse_timeout(std::string_view text) {
     if (good && (unit.empty() || unit == "s")) return Milliseconds(Seconds(number));
     if (good && (unit == "min" || unit == "m")) return Milliseconds(std::chrono::minutes(number));
     if (good && unit == "h") return Milliseconds(std::chrono::hours(number));
+    if (good && unit == "d") return Milliseconds(std::chrono::days(number));
     return fail(Code::invalid_argument, "--timeout {}: write a time above zero with its unit, such as 90s or 5min",
                 text);
 }

@@ -4,6 +4,8 @@
 #include "core/snapshot.h"
 #include "daemon/api/routes/types.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/reservations.h"
+#include "scheduler/batch.h"
 #include "scheduler/placement.h"
 
 namespace ballast::api {
@@ -46,6 +48,7 @@ BALLAST_ROW_SCHEMA(Event)
 BALLAST_ROW_SCHEMA(TokenView)
 BALLAST_ROW_SCHEMA(UploadView)
 BALLAST_ROW_SCHEMA(PoolVolume)
+BALLAST_ROW_SCHEMA(jobs::ReservationView)
 template Json schema<HostSettings>(Json&);
 template Json schema<ClusterView>(Json&);
 template Json schema<HostAdd>(Json&);
@@ -56,10 +59,13 @@ template Json schema<PairAsk>(Json&);
 template Json schema<AdoptAsk>(Json&);
 template Json schema<VmPatch>(Json&);
 template Json schema<PlacementAsk>(Json&);
+template Json schema<jobs::BatchAsk>(Json&);
+template Json schema<jobs::ReservationAsk>(Json&);
 template Json schema<TokenAsk>(Json&);
 template Json schema<TokenMade>(Json&);
 template Json schema<Problem>(Json&);
 template Json schema<scheduler::Decision>(Json&);
+template Json schema<scheduler::BatchDecision>(Json&);
 template Json schema<jobs::VmCreateParams>(Json&);
 template Json schema<jobs::VmStartParams>(Json&);
 template Json schema<jobs::VmShutdownParams>(Json&);

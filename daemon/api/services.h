@@ -16,6 +16,7 @@
 #include "daemon/reconcile/host_registry.h"
 #include "daemon/store/store.h"
 #include "migration/policy.h"
+#include "scheduler/placement.h"
 
 namespace ballast::jobs {
 class MigrationDesk;
@@ -60,6 +61,8 @@ struct Services {
     std::function<std::optional<JsonText>(std::string_view kind, const std::string& id)> stats;
     /// Whether a driver speaks the URI.
     std::function<Result<void>(std::string_view uri)> check_uri;
+    /// How hosts that may take a VM are compared; the same as the jobs'.
+    std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
     std::string cluster_name = "ballast";
     std::string version = "0.1.0";
     std::string default_pool = "default";

@@ -15,6 +15,7 @@
 #include "core/try.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/labels.h"
+#include "daemon/config/policies.h"
 
 namespace ballast::config {
 namespace {
@@ -64,6 +65,18 @@ Result<void> assign(Config& config, const Key& key, const Raw& raw, const std::s
     return fail(Code::invalid_argument, "{}: {}: {}", where, key.path(), outcome.error().message());
 }
 
+/// The tables of a list such as [[migration.label]].
+Result<std::vector<const toml::table*>> tables_of(const toml::node& node, std::string_view path,
+                                                  std::string_view name) {
+    std::vector<const toml::table*> tables;
+    const auto* list = node.as_array();
+    if (list == nullptr || !list->is_homogeneous<toml::table>())
+        return fail(Code::invalid_argument, "{}:{}: write [[{}]] on a line of its own for each of them", name,
+                    node.source().begin.line, path);
+    for (const auto& table : *list) tables.push_back(table.as_table());
+    return tables;
+}
+
 /// One [[migration.label]] table.
 Result<MigrationLabel> read_label(const toml::table& table, std::string_view name) {
     MigrationLabel label;
@@ -79,13 +92,38 @@ Result<MigrationLabel> read_label(const toml::table& table, std::string_view nam
 }
 
 Result<void> read_labels(Config& config, const toml::node& node, std::string_view name) {
-    const auto* tables = node.as_array();
-    if (tables == nullptr || !tables->is_homogeneous<toml::table>())
-        return fail(Code::invalid_argument, "{}:{}: write [[migration.label]] on a line of its own for each label",
-                    name, node.source().begin.line);
-    for (const auto& table : *tables) {
-        BALLAST_TRY(auto label, read_label(*table.as_table(), name));
+    BALLAST_TRY(const auto tables, tables_of(node, "migration.label", name));
+    for (const auto* table : tables) {
+        BALLAST_TRY(auto label, read_label(*table, name));
         config.migration.labels.push_back(std::move(label));
+    }
+    return {};
+}
+
+/// One [[placement.policies]] table.
+Result<PlacementPolicy> read_policy(const toml::table& table, std::string_view name) {
+    PlacementPolicy policy;
+    for (const auto& [key, node] : table) {
+        const auto outcome = set_policy_field(policy, key.str(), raw_of(node));
+        if (!outcome)
+            return fail(Code::invalid_argument, "{}:{}: {}", name, key.source().begin.line, outcome.error().message());
+    }
+    if (policy.name.empty())
+        return fail(Code::invalid_argument, "{}:{}: [[placement.policies]] needs the `name` that VMs call it by", name,
+                    table.source().begin.line);
+    return policy;
+}
+
+Result<void> read_policies(Config& config, const toml::node& node, std::string_view name) {
+    BALLAST_TRY(const auto tables, tables_of(node, "placement.policies", name));
+    auto& policies = config.placement.policies;
+    for (const auto* table : tables) {
+        BALLAST_TRY(auto policy, read_policy(*table, name));
+        if (std::ranges::find(policies, policy.name, &PlacementPolicy::name) != policies.end())
+            return fail(Code::invalid_argument,
+                        "{}:{}: [[placement.policies]] has '{}' twice; give each a name of its own", name,
+                        table->source().begin.line, policy.name);
+        policies.push_back(std::move(policy));
     }
     return {};
 }
@@ -96,6 +134,10 @@ Result<void> read_section(Config& config, const std::string& section, const toml
         const std::string where = fmt::format("{}:{}", name, key_text.source().begin.line);
         if (path == "migration.label") {
             BALLAST_CHECK(read_labels(config, node, name));
+            continue;
+        }
+        if (path == "placement.policies") {
+            BALLAST_CHECK(read_policies(config, node, name));
             continue;
         }
         const Key* key = find_key(path);

@@ -110,6 +110,21 @@ BOOST_DESCRIBE_STRUCT(MigrationConfig, (),
                       (max_downtime, max_total, post_copy, bandwidth, post_copy_bandwidth, max_throttle, priority,
                        per_link, cluster, curve_age))
 
+/// [[placement.policies]]: how much each scorer counts.
+struct PlacementPolicy {
+    std::string name;
+    std::map<std::string, double> weights;
+    friend bool operator==(const PlacementPolicy&, const PlacementPolicy&) = default;
+};
+
+/// How hosts that may take a VM are compared. Which scorers there are the scheduler knows: daemon/policies.h asks it.
+struct PlacementConfig {
+    std::string policy = "spread";
+    std::vector<PlacementPolicy> policies;
+    friend bool operator==(const PlacementConfig&, const PlacementConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PlacementConfig, (), (policy))
+
 enum class BalanceMode : std::uint8_t { manual, advised, automatic };
 BOOST_DESCRIBE_ENUM(BalanceMode, manual, advised, automatic)
 
@@ -169,12 +184,13 @@ struct Config {
     HostsConfig hosts;
     JobsConfig jobs;
     MigrationConfig migration;
+    PlacementConfig placement;
     BalanceConfig balance;
     LogConfig log;
     LimitsConfig limits;
     friend bool operator==(const Config&, const Config&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, balance, log, limits))
+BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, placement, balance, log, limits))
 
 /// Read when no file is named, and only then may it be absent.
 inline constexpr const char* default_path = "/etc/ballast/ballastd.toml";

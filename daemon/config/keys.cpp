@@ -215,6 +215,15 @@ void add_migration(std::vector<Key>& table) {
                   "A dirty-page curve older than this is measured again where it is wanted.");
 }
 
+void add_placement(std::vector<Key>& table) {
+    using S = PlacementConfig;
+    Section<S>(table, "placement", &Config::placement)
+        .text(
+            "policy", &S::policy,
+            "How hosts that may take a VM are compared where the VM names no policy: spread, pack, latency, power, or "
+            "one of [[placement.policies]].");
+}
+
 void add_balance(std::vector<Key>& table) {
     using S = BalanceConfig;
     Section<S>(table, "balance", &Config::balance)
@@ -275,6 +284,7 @@ std::vector<Key> make_keys() {
     add_hosts(table);
     add_jobs(table);
     add_migration(table);
+    add_placement(table);
     add_balance(table);
     add_log(table);
     add_limits(table);
@@ -299,6 +309,8 @@ const std::vector<SectionDoc>& sections() {
         {"migration",
          "What a live migration may cost where neither the request, nor the VM, nor a label says so. Policies for all "
          "VMs with a label follow as [[migration.label]] tables."},
+        {"placement",
+         "How hosts are compared when a VM is placed. Policies of your own follow as [[placement.policies]] tables."},
         {"balance", "How VMs are moved so that the load is level, hosts become empty, or broken rules hold again."},
         {"log", "What is logged, how and where."},
         {"limits", "What a client may ask for."},

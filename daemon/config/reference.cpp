@@ -9,6 +9,7 @@
 #include "daemon/config/config.h"
 #include "daemon/config/keys.h"
 #include "daemon/config/labels.h"
+#include "daemon/config/policies.h"
 
 namespace ballast::config {
 namespace {
@@ -26,6 +27,7 @@ std::string write_toml(const Config& config, std::string_view mark) {
             if (key.section == section.name)
                 out += fmt::format("# {} ({})\n{}{} = {}\n", key.doc, key.takes, mark, key.name, key.show(config));
         if (section.name == "migration") out += mark.empty() ? render_labels(config.migration) : sample_label();
+        if (section.name == "placement") out += mark.empty() ? render_policies(config.placement) : sample_policy();
     }
     return out;
 }
@@ -75,6 +77,10 @@ std::string manual_page() {
         ".SH [[migration.label]]\nA policy for every VM that carries the label; of several that fit, the "
         "first decides, key by key. Keys: {}.\n",
         roff(label_keys_text()));
+    out +=
+        ".SH [[placement.policies]]\nA policy by which hosts are compared: its name, and the weight of each scorer "
+        "that "
+        "counts, a number from 0 up. The scorers are described in docs/RULES.md.\n";
     return out + ".SH SEE ALSO\n.BR ballastd (8),\n.BR ballast (1)\n";
 }
 

@@ -21,8 +21,9 @@ struct VmCreateParams {
     VmSpec spec;
     std::string host;  ///< name or id; empty: the scheduler chooses
     bool start = true;
+    std::string reservation;  ///< whose room it takes: "shop", or one place of it, "shop/web1"; empty: none
 };
-BOOST_DESCRIBE_STRUCT(VmCreateParams, (), (name, spec, host, start))
+BOOST_DESCRIBE_STRUCT(VmCreateParams, (), (name, spec, host, start, reservation))
 
 /// kind "vm.start"
 struct VmStartParams {

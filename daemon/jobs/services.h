@@ -1,6 +1,7 @@
 #pragma once
 // What jobs work with, given by wire.cpp (or by a test).
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "daemon/reconcile/host_registry.h"
 #include "daemon/store/store.h"
 #include "migration/policy.h"
+#include "scheduler/placement.h"
 
 namespace ballast::jobs {
 
@@ -48,6 +50,8 @@ struct Services {
     Settings settings;
     std::shared_ptr<MigrationDesk> migrations;  ///< lanes, curves, forecasts and the moves that run
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
+    /// How hosts that may take a VM are compared: the cluster's policies, and what VMs use. Loop thread.
+    std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
 };
 
 }  // namespace ballast::jobs

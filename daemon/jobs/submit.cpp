@@ -8,6 +8,7 @@
 #include "daemon/jobs/evacuation.h"
 #include "daemon/jobs/params.h"
 #include "daemon/jobs/rebalance/plans.h"
+#include "daemon/jobs/reservations.h"
 #include "daemon/reconcile/alerts.h"
 
 namespace ballast::jobs {
@@ -68,6 +69,7 @@ Result<Vm> make_vm_row(store::Transaction& transaction, const JobRequest& reques
     vm.state_since = vm.created = transaction.now();
     vm.spec = params.spec;
     vm.job = job;
+    if (!params.reservation.empty()) BALLAST_CHECK(take_place(transaction, params, vm.id));
     return vm;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Claims: room that jobs hold.
+// Claims: room that jobs hold, or that is reserved.
 
 #include <array>
 
@@ -19,6 +19,7 @@ struct Entity<Claim> {
         Column<Claim>{"created", ColumnType::time, [](const Claim& row) -> SqlValue { return millis(row.created); }},
     };
     [[nodiscard]] static std::string subject_name(const Claim& row, const Snapshot& snapshot) {
+        if (row.job.empty()) return row.name;  // a reservation
         const Vm* vm = snapshot.vms.find(row.vm);
         return vm != nullptr ? vm->name : row.vm.str();
     }

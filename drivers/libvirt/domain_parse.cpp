@@ -233,9 +233,6 @@ Result<void> read_capabilities(const std::string& xml, HostFacts& facts) {
     facts.host_uuid = host.child("uuid").text().as_string();
     facts.architecture = host.child("cpu").child("arch").text().as_string("x86_64");
     facts.cpu_model = host.child("cpu").child("model").text().as_string();
-    facts.cpu_features.clear();
-    for (const auto& feature : host.child("cpu").children("feature"))
-        facts.cpu_features.emplace_back(feature.attribute("name").as_string());
     facts.numa.clear();
     for (const auto& cell : host.child("topology").child("cells").children("cell"))
         facts.numa.push_back({.cell = cell.attribute("id").as_int(),

@@ -48,6 +48,11 @@ void read_guest_abilities(virConnectPtr connection, const std::string& capabilit
                    [](const auto& type) { return type == "kvm"; });
 }
 
+/// With those that the model has by its name. Empty where they can't be told: an old libvirt, the test driver.
+std::vector<std::string> find_guest_features(virConnectPtr connection) {
+    return read_guest_features(connection).value_or(std::vector<std::string>());
+}
+
 /// virNodeGetInfo may count only one NUMA node's memory; the memory statistics count all.
 Bytes read_memory(virConnectPtr connection, const virNodeInfo& info) {
     const Bytes reported = kibibytes(static_cast<std::int64_t>(info.memory));
@@ -110,6 +115,7 @@ Result<HostFacts> read_facts(virConnectPtr connection) {
     facts.cpus = static_cast<int>(info.cpus);
     facts.memory = read_memory(connection, info);
     read_guest_abilities(connection, capabilities, facts);
+    facts.cpu_features = find_guest_features(connection);
     read_networks(connection, facts);
     read_bridges(connection, facts);
     facts.userfaultfd_likely = runs_qemu_as_root(capabilities);

@@ -62,6 +62,26 @@ class Simulate(unittest.TestCase):
         self.assertNotEqual(0, refused.returncode)
         self.assertIn("sim://", refused.stdout + refused.stderr)
 
+    def test_room_is_reserved_taken_and_given_back_when_it_expires(self) -> None:
+        daemon = Simulated()
+        self.addCleanup(daemon.remove)
+        daemon.start()
+        wait_for(lambda: daemon.ballast("vm", "explain", "--count", "2", "--memory", "256M", check=False).returncode == 0, 60,
+                 "two VMs find a host")
+        daemon.ballast("reservation", "create", "shop", "--count", "2", "--memory", "256M", "--for", "1h")
+        daemon.ballast("vm", "create", "shop-2", "--memory", "256M", "--reservation", "shop")
+        left = daemon.ballast_json("reservation", "show", "shop")
+        self.assertEqual(["shop/shop-1"], [claim["name"] for claim in left["claims"]])
+        refused = daemon.ballast("vm", "create", "big", "--memory", "512M", "--reservation", "shop", check=False)
+        self.assertNotEqual(0, refused.returncode)
+        self.assertIn("largest open place", refused.stderr)
+        daemon.ballast("reservation", "delete", "shop")
+        daemon.ballast("reservation", "create", "sale", "--memory", "256M", "--for", "1s")
+        wait_for(lambda: daemon.ballast("reservation", "show", "sale", check=False).returncode != 0, 20, "it expires by itself")
+
+    def test_it_refuses_a_policy_that_there_is_not(self) -> None:
+        self.assertIn("there are spread, pack, latency, power", self.refused("--set", "placement.policy=fastest"))
+
     def test_it_refuses_a_file_that_is_wrong_with_the_path_in_it(self) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             file.write('{"hosts": [{"name": "h", "cpu": 4}]}')

@@ -86,6 +86,7 @@ void SimCluster::start_daemon() {
     plans = std::make_shared<jobs::PlanDesk>(services, relayed(planner), [this] { return reconciler->stats(); });
     plans->start();
     services.plans = plans;
+    services.preferences = [this] { return preferences; };
     engine = std::make_shared<jobs::Engine>(std::move(services));
     engine->start();
 }

@@ -70,6 +70,8 @@ class SimCluster {
     /// Who plans, and who judges a step: the test's own, before it makes a plan.
     jobs::Planner planner;
     jobs::BalanceSettings balance;
+    /// How hosts are compared: the test's own, at any time.
+    scheduler::Preferences preferences;
 
   private:
     void start_daemon();

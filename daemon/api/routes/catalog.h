@@ -18,6 +18,7 @@ namespace ballast::api {
 [[nodiscard]] std::vector<Route> pair_routes();
 [[nodiscard]] std::vector<Route> placement_routes();
 [[nodiscard]] std::vector<Route> plan_routes();
+[[nodiscard]] std::vector<Route> reservation_routes();
 [[nodiscard]] std::vector<Route> snapshot_routes();
 [[nodiscard]] std::vector<Route> storage_routes();
 [[nodiscard]] std::vector<Route> token_routes();

@@ -10,6 +10,7 @@
 #include "daemon/api/routes/catalog.h"
 #include "daemon/api/routes/common.h"
 #include "daemon/api/schemas.h"
+#include "daemon/jobs/reservations.h"
 #include "daemon/reconcile/release.h"
 
 namespace ballast::api {
@@ -215,6 +216,7 @@ Task<Response> remove_host(Request request, ContextPtr context) {
         BALLAST_TRY(const auto host, find_host(transaction.snapshot(), request.param("id")));
         if (auto stale = refuse_stale(request, context, "host " + host->name, host)) return *std::move(stale);
         BALLAST_CHECK(check_no_work(transaction.snapshot(), *host, "removed"));
+        BALLAST_CHECK(jobs::check_nothing_reserved(transaction.snapshot(), *host));
         transaction.erase(
             host->id,
             {"host.removed", fmt::format("host {} was removed from Ballast; its VMs are untouched", host->name)});

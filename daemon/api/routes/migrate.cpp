@@ -76,8 +76,9 @@ std::vector<PairCheck> preflight_of(const Context& context, const Snapshot& snap
 
 /// On the pool: it looks at every host.
 Task<scheduler::Decision> decision_of(ContextPtr context, scheduler::PlacementRequest wanted) {
-    auto work = [snapshot = context->store->snapshot(), wanted]() -> Result<scheduler::Decision> {
-        return scheduler::decide(*snapshot, wanted, snapshot->seq);
+    auto work = [snapshot = context->store->snapshot(), wanted,
+                 preferences = context->preferences()]() -> Result<scheduler::Decision> {
+        return scheduler::decide(*snapshot, wanted, snapshot->seq, preferences);
     };
     auto decision = co_await on_pool<scheduler::Decision>(context->cpu, std::move(work));
     co_return decision;

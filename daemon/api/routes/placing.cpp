@@ -6,6 +6,7 @@
 #include "daemon/api/routes/catalog.h"
 #include "daemon/api/routes/types.h"
 #include "daemon/api/schemas.h"
+#include "daemon/jobs/reservations.h"
 
 namespace ballast::api {
 
@@ -29,9 +30,19 @@ Result<scheduler::PlacementRequest> move_of(const Context& context, const Vm& vm
     return wanted;
 }
 
-Task<Response> decide(ContextPtr context, scheduler::PlacementRequest wanted) {
-    auto work = [snapshot = context->store->snapshot(), wanted]() -> Result<std::string> {
-        return to_json_text(scheduler::decide(*snapshot, wanted, snapshot->seq));
+Result<void> check_policy(const Context& context, const VmPlacement& placement) {
+    const scheduler::Preferences preferences = context.preferences();
+    const auto found = preferences.policies.find(placement.policy);
+    if (found) return {};
+    return fail(Code::invalid_argument, "spec.placement.policy: {}", found.error().message());
+}
+
+Task<Response> decide(ContextPtr context, scheduler::PlacementRequest wanted, std::shared_ptr<const Claim> place) {
+    auto work = [snapshot = context->store->snapshot(), wanted, place,
+                 preferences = context->preferences()]() -> Result<std::string> {
+        Snapshot thought = *snapshot;
+        if (place) thought.claims.erase(place->id);
+        return to_json_text(scheduler::explain(thought, wanted, snapshot->seq, preferences));
     };
     BALLAST_CO_TRY(auto text, co_await on_pool<std::string>(context->cpu, std::move(work)));
     co_return json_response(200, std::move(text));
@@ -42,9 +53,23 @@ namespace {
 Task<Response> post_placement(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto ask, co_await parse_body<PlacementAsk>(std::move(request), context));
     BALLAST_CO_CHECK(check(ask.spec));
+    BALLAST_CO_CHECK(check_policy(*context, ask.spec.placement));
     BALLAST_CO_TRY(const auto wanted, placement_of(*context, ask.spec, ask.host));
     auto decision = co_await decide(context, wanted);
     co_return decision;
+}
+
+Task<Response> post_batch(Request request, ContextPtr context) {
+    BALLAST_CO_TRY(const auto ask, co_await parse_body<jobs::BatchAsk>(std::move(request), context));
+    const auto snapshot = context->store->snapshot();
+    BALLAST_CO_TRY(auto members, jobs::batch_of(*snapshot, ask.vms, context->default_pool));
+    for (const auto& member : members) BALLAST_CO_CHECK(check_policy(*context, member.request.spec.placement));
+    auto work = [snapshot, members = std::move(members),
+                 preferences = context->preferences()]() -> Result<std::string> {
+        return to_json_text(scheduler::plan_batch(*snapshot, members, snapshot->seq, preferences));
+    };
+    BALLAST_CO_TRY(auto text, co_await on_pool<std::string>(context->cpu, std::move(work)));
+    co_return json_response(200, std::move(text));
 }
 
 Task<Response> get_vm_placement(Request request, ContextPtr context) {
@@ -64,18 +89,33 @@ std::vector<Route> placement_routes() {
          .right = Right::viewer,
          .id = "placement_explain",
          .tag = "placement",
-         .summary = "Where a VM of this spec would run, and why not elsewhere. Nothing is changed.",
+         .summary =
+             "Where a VM of this spec would run, why not elsewhere, and the smallest change that would make the best "
+             "refused host fit. Nothing is changed.",
          .body = schema<PlacementAsk>,
          .takes = Takes::json,
          .answers = {{200, schema<scheduler::Decision>}},
          .failures = {Code::not_found},
          .durable = false,
          .handler = post_placement},
+        {.verb = Verb::post,
+         .path = "/api/v1/placements/batch",
+         .right = Right::viewer,
+         .id = "placement_batch",
+         .tag = "placement",
+         .summary = "Where these VMs would run if all of them came at once, or which of them finds no host beside the "
+                    "others, and why. Nothing is changed.",
+         .body = schema<jobs::BatchAsk>,
+         .takes = Takes::json,
+         .answers = {{200, schema<scheduler::BatchDecision>}},
+         .failures = {Code::not_found},
+         .durable = false,
+         .handler = post_batch},
         {.path = "/api/v1/vms/{id}/placement",
          .right = Right::viewer,
          .id = "vm_placement",
          .tag = "placement",
-         .summary = "Where this VM could go, and why not elsewhere.",
+         .summary = "Where this VM could go, why not elsewhere, and the smallest change that would open another host.",
          .query = {{"to", "string", "Only this host, by name or id."}},
          .answers = {{200, schema<scheduler::Decision>}},
          .handler = get_vm_placement},

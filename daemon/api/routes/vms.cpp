@@ -8,6 +8,7 @@
 #include "daemon/api/routes/placing.h"
 #include "daemon/api/schemas.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/reservations.h"
 
 namespace ballast::api {
 namespace {
@@ -38,12 +39,16 @@ Task<Response> create_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto params, co_await parse_body<jobs::VmCreateParams>(request, context));
     BALLAST_CO_CHECK(check_name("VM", params.name));
     BALLAST_CO_CHECK(check(params.spec));
-    if (dry_run || !params.host.empty()) {
-        BALLAST_CO_TRY(const auto wanted, placement_of(*context, params.spec, params.host));
-        if (dry_run) {
-            auto decision = co_await decide(context, wanted);
-            co_return decision;
+    BALLAST_CO_CHECK(check_policy(*context, params.spec.placement));
+    BALLAST_CO_TRY(auto wanted, placement_of(*context, params.spec, params.host));
+    if (dry_run) {
+        std::shared_ptr<const Claim> place;
+        if (!params.reservation.empty()) {
+            BALLAST_CO_TRY(place, jobs::find_place(*context->store->snapshot(), params, context->clock->now()));
+            wanted.only = place->host;
         }
+        auto decision = co_await decide(context, wanted, place);
+        co_return decision;
     }
     jobs::JobRequest job{
         .kind = "vm.create", .vm = {}, .host = {}, .subject = params.name, .params = {to_json_text(params)}};
@@ -53,6 +58,7 @@ Task<Response> create_vm(Request request, ContextPtr context) {
 
 Task<Response> patch_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto patch, co_await parse_body<VmPatch>(request, context));
+    if (patch.spec.placement) BALLAST_CO_CHECK(check_policy(*context, *patch.spec.placement));
     auto work = [request, context, patch](store::Transaction& transaction) -> Result<Response> {
         BALLAST_TRY(const auto vm, find_vm(transaction.snapshot(), request.param("id")));
         if (auto stale = refuse_stale(request, context, "VM " + vm->name, vm)) return *std::move(stale);
@@ -208,7 +214,8 @@ std::vector<Route> vm_routes() {
          .body = schema<jobs::VmCreateParams>,
          .takes = Takes::json,
          .answers = {{202, schema<Job>}, {200, schema<scheduler::Decision>}},
-         .failures = {Code::already_exists, Code::failed_precondition},
+         .failures = {Code::not_found, Code::already_exists, Code::conflict, Code::failed_precondition,
+                      Code::resource_exhausted},
          .handler = create_vm},
         {.verb = Verb::patch,
          .path = "/api/v1/vms/{id}",

@@ -3,27 +3,18 @@
 #include <algorithm>
 
 #include "core/try.h"
+#include "daemon/jobs/plan_gate.h"
 
 namespace ballast::jobs {
-namespace {
-
-constexpr int most_attempts = 8;
-
-/// A refusal by the plan gate that another decision may get round.
-bool lost_a_race(const Error& error) {
-    return error.code() == Code::resource_exhausted || error.code() == Code::failed_precondition;
-}
-
-}  // namespace
 
 Task<> claim_best_host(RunPtr run, scheduler::PlacementRequest request, std::string name, std::string step,
                        Claimer claimer) {
     const std::uint64_t seed = std::hash<std::string>{}(run->id().str());
     Result<void> claimed{};
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    for (int attempt = 0; attempt < most_decisions; ++attempt) {
         const auto snapshot = run->snapshot();
-        const scheduler::Decision decision =
-            scheduler::decide(*snapshot, request, seed + static_cast<std::uint64_t>(attempt));
+        const scheduler::Decision decision = scheduler::decide(
+            *snapshot, request, seed + static_cast<std::uint64_t>(attempt), run->services().preferences());
         if (!decision.chosen) co_return std::unexpected(scheduler::refusal(decision, name));
         const HostId host = *decision.chosen;
         claimed =

@@ -9,6 +9,7 @@
 #include "daemon/jobs/kinds/kinds.h"
 #include "daemon/jobs/kinds/placing.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/reservations.h"
 #include "storage/resolve.h"
 
 namespace ballast::jobs {
@@ -44,6 +45,13 @@ Result<void> claim_place(store::Transaction& transaction, const JobId& job, cons
     return {};
 }
 
+/// What to do where the host of a reservation takes the VM no more.
+Error about_place(const Error& refusal, const Claim& place) {
+    return Error(refusal.code(), fmt::format("{}; its room is reserved there as {}: create it without the reservation "
+                                             "to place it anywhere",
+                                             refusal.message(), place.name));
+}
+
 Task<> place(RunPtr run) {
     if (run->is_done("place")) co_return Result<void>{};
     BALLAST_CO_TRY(const auto params, parse_as<VmCreateParams>(run->params(), ""));
@@ -56,10 +64,14 @@ Task<> place(RunPtr run) {
         BALLAST_CO_TRY(const auto host, find_host(*snapshot, params.host));
         request.only = host->id;
     }
-    co_return co_await claim_best_host(run, request, params.name, "place",
-                                       [run, spec](store::Transaction& transaction, const HostId& host) {
-                                           return claim_place(transaction, run->id(), run->vm(), host, spec);
-                                       });
+    const auto reserved = place_of(*snapshot, run->vm());
+    if (reserved) request.only = reserved->host;
+    const auto placed = co_await claim_best_host(run, request, params.name, "place",
+                                                 [run, spec](store::Transaction& transaction, const HostId& host) {
+                                                     return claim_place(transaction, run->id(), run->vm(), host, spec);
+                                                 });
+    if (!placed && reserved) co_return std::unexpected(about_place(placed.error(), *reserved));
+    co_return placed;
 }
 
 drivers::NewVolume new_volume(const Snapshot& snapshot, const Volume& volume) {
@@ -118,6 +130,15 @@ Task<> start(RunPtr run, std::shared_ptr<drivers::HostDriver> driver) {
     co_return co_await run->step("start", act, is_active_on(driver, run->vm()));
 }
 
+/// Only now: a create that fails leaves the reserved room open to the next one.
+Task<> use_up_reserved(RunPtr run) {
+    if (!place_of(*run->snapshot(), run->vm())) co_return Result<void>{};
+    co_return co_await run->commit([id = run->vm()](store::Transaction& transaction) -> Result<void> {
+        use_up_place(transaction, id);
+        return {};
+    });
+}
+
 Task<Json> make(RunPtr run) {
     BALLAST_CO_TRY(const auto params, parse_as<VmCreateParams>(run->params(), ""));
     BALLAST_CO_CHECK(go_on(*run));
@@ -138,6 +159,7 @@ Task<Json> make(RunPtr run) {
         run->report(80, "starting");
         BALLAST_CO_CHECK(co_await start(run, driver));
     }
+    BALLAST_CO_CHECK(co_await use_up_reserved(run));
     co_return Json{{"vm", run->vm().str()}, {"name", params.name}, {"host", host_name(*placed, host)}};
 }
 
@@ -145,6 +167,7 @@ Task<Json> make(RunPtr run) {
 Result<void> forget(store::Transaction& transaction, const VmId& id, const std::string& reason) {
     for (const auto& volume : volumes_of(transaction.snapshot(), id))
         transaction.erase(volume->id, {"volume.removed", fmt::format("volume {} is taken back", volume->name)});
+    leave_place(transaction, id);
     if (transaction.snapshot().vms.find(id) != nullptr) transaction.erase(id, {"vm.create_failed", reason});
     return {};
 }

@@ -45,7 +45,8 @@ Result<HostId> choose_target(const RunPtr& run, const Vm& vm, const HostId& from
             if (!check_offline(*run, vm, from, host.id)) request.exclude.push_back(host.id);
         });
     }
-    const auto decision = scheduler::decide(*snapshot, request, std::hash<std::string>{}(run->id().str()));
+    const auto decision =
+        scheduler::decide(*snapshot, request, std::hash<std::string>{}(run->id().str()), run->services().preferences());
     if (!decision.chosen) return std::unexpected(scheduler::refusal(decision, vm.name));
     return *decision.chosen;
 }

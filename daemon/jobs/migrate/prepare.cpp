@@ -96,7 +96,8 @@ Result<HostId> choose_target(const RunPtr& run, const Wanted& wanted, const sche
         BALLAST_CHECK(migration::verdict_of(checks));
     }
     const std::uint64_t seed = std::hash<std::string>{}(run->id().str()) + static_cast<std::uint64_t>(attempt);
-    const scheduler::Decision decision = scheduler::decide(*run->snapshot(), request, seed);
+    const scheduler::Decision decision =
+        scheduler::decide(*run->snapshot(), request, seed, run->services().preferences());
     if (!decision.chosen) return std::unexpected(scheduler::refusal(decision, wanted.vm->name));
     return *decision.chosen;
 }

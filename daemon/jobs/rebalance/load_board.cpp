@@ -105,6 +105,7 @@ void LoadBoard::note_host(const reconcile::HostSample& sample, std::chrono::dura
         Entry& entry = vms_[vm];
         note_sample(entry.history, *seen.cpus_used, used_memory(seen.stats), lasted, hour_of(sample.time));
         entry.changed = true;
+        shared_.reset();
     }
 }
 
@@ -116,11 +117,17 @@ scheduler::ClusterLoad LoadBoard::load(Timestamp now) const {
     return load;
 }
 
+std::shared_ptr<const scheduler::ClusterLoad> LoadBoard::shared_load(Timestamp now) {
+    if (!shared_) shared_ = std::make_shared<const scheduler::ClusterLoad>(load(now));
+    return shared_;
+}
+
 std::vector<VmId> LoadBoard::forget_all_but(const std::function<bool(const VmId&)>& known) {
     std::vector<VmId> gone;
     for (const auto& [vm, entry] : vms_)
         if (!known(vm)) gone.push_back(vm);
     for (const auto& vm : gone) vms_.erase(vm);
+    if (!gone.empty()) shared_.reset();
     return gone;
 }
 
@@ -132,6 +139,7 @@ std::map<std::string, std::string> LoadBoard::take_changed() {
 }
 
 void LoadBoard::restore(const std::map<std::string, std::string>& texts) {
+    shared_.reset();
     for (const auto& [id, text] : texts) {
         auto history = parse_as<LoadHistory>(text, "load");
         if (history && is_whole(*history)) vms_[VmId(id)] = {.history = *std::move(history), .changed = false};

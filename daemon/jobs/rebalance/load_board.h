@@ -42,6 +42,8 @@ class LoadBoard {
     /// What was seen since the last call; a host whose sample is known already is passed over.
     void note(const reconcile::StatsTable& stats);
     [[nodiscard]] scheduler::ClusterLoad load(Timestamp now) const;
+    /// The same to be shared: made anew only when something was noted since.
+    [[nodiscard]] std::shared_ptr<const scheduler::ClusterLoad> shared_load(Timestamp now);
 
     /// VMs that are gone are forgotten. The keys that were kept for them are given.
     [[nodiscard]] std::vector<VmId> forget_all_but(const std::function<bool(const VmId&)>& known);
@@ -63,6 +65,7 @@ class LoadBoard {
     void note_host(const reconcile::HostSample& sample, std::chrono::duration<double> lasted);
 
     std::map<VmId, Entry> vms_;
+    std::shared_ptr<const scheduler::ClusterLoad> shared_;  ///< nullptr: out of date
     std::map<HostId, Seen> seen_;
 };
 

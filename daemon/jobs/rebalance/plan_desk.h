@@ -53,6 +53,10 @@ class PlanDesk : public std::enable_shared_from_this<PlanDesk> {
 
     [[nodiscard]] std::vector<scheduler::RecentMove> outside_moves() const;
     [[nodiscard]] LoadBoard& loads() { return loads_; }
+    /// What VMs use, by the statistics that were taken in last.
+    [[nodiscard]] std::shared_ptr<const scheduler::ClusterLoad> known_load() {
+        return loads_.shared_load(clock_->now());
+    }
     /// Takes in the last statistics now, and keeps what changed.
     Task<> roll_up();
 

@@ -68,6 +68,7 @@ TEST_F(LabDriver, ReadsWhatAHostIsAndCanDo) {
     ASSERT_THAT(features, Succeeds());
     EXPECT_THAT(*features, Contains("sse2"));
     EXPECT_TRUE(std::ranges::is_sorted(*features));
+    EXPECT_EQ(facts->cpu_features, *features) << "with those that the model has by its name";
 }
 
 TEST_F(LabDriver, TakesADomainThroughItsLife) {

@@ -119,11 +119,12 @@ TEST(Command, ADecisionNamesEveryHostWithItsReasonAndTheWayOut) {
     Script script;
     script.on(
         "POST /api/v1/vms?dry_run=true",
-        R"({"chosen":null,"hosts":[{"host":"H1","name":"h1","accepted":false,"rules":[{"rule":"host_ready","accepted":true},{"rule":"memory_fit","accepted":false,"about_room":true,"detail":"needs 8 GiB, has 2 GiB","fits_if":"6 GiB leave"}]},{"host":"H2","name":"h2","accepted":false,"rules":[{"rule":"cpu_fit","accepted":false,"detail":"needs 64 vCPUs"}]}]})");
+        R"({"chosen":null,"hosts":[{"host":"H1","name":"h1","accepted":false,"rules":[{"rule":"host_ready","accepted":true},{"rule":"memory_fit","accepted":false,"about_room":true,"detail":"needs 8 GiB, has 2 GiB","fits_if":"6 GiB leave"}]},{"host":"H2","name":"h2","accepted":false,"rules":[{"rule":"cpu_fit","accepted":false,"detail":"needs 64 vCPUs"}]}],"nearest":{"text":"it fits on h1 if db2 is moved away from h1"}})");
     const Ran ran = ballast(script, {"vm", "create", "a", "--memory", "8G", "--dry-run"});
     EXPECT_EQ(ran.exit, 7);
     EXPECT_EQ(ran.out,
-              "HOST  VERDICT  SCORE  WHY NOT\n"
+              "None of 2 hosts takes it; it fits on h1 if db2 is moved away from h1.\n"
+              "HOST  VERDICT  SCORE  WHY\n"
               "h1    refused      -  memory_fit: needs 8 GiB, has 2 GiB (fits if 6 GiB leave)\n"
               "h2    refused      -  cpu_fit: needs 64 vCPUs\n");
     EXPECT_THAT(ran.err, HasSubstr("no host has room for it"));
@@ -131,11 +132,121 @@ TEST(Command, ADecisionNamesEveryHostWithItsReasonAndTheWayOut) {
 
 TEST(Command, ExplainOfAVmThatExistsAsksWhereItCouldGo) {
     Script script;
-    script.on("GET /api/v1/vms/web1/placement?to=h2",
-              R"({"chosen":"H2","hosts":[{"host":"H2","name":"h2","accepted":true,"score":0.75}]})");
+    script.on(
+        "GET /api/v1/vms/web1/placement?to=h2",
+        R"({"chosen":"H2","policy":"spread","hosts":[{"host":"H2","name":"h2","accepted":true,"score":0.75,)"
+        R"("terms":[{"name":"memory_left","value":0.8,"weight":1},{"name":"vcpus_left","value":0.7,"weight":1}]}]})");
     const Ran ran = ballast(script, {"vm", "explain", "web1", "--host", "h2"});
     EXPECT_EQ(ran.exit, 0) << ran.err;
-    EXPECT_THAT(ran.out, HasSubstr("h2    chosen    0.75"));
+    EXPECT_THAT(ran.out, HasSubstr("h2 is the best of 1 hosts that take it, of 1, by the policy spread.\n"));
+    EXPECT_THAT(ran.out, HasSubstr("h2    chosen    0.75  memory_left 0.80, vcpus_left 0.70"));
+}
+
+TEST(Command, WishesAboutThePlaceGoOutAsTheSpecHasThem) {
+    Script script;
+    script.accepts("POST /api/v1/vms", "J1");
+    const Ran ran = ballast(script, {"vm",           "create",
+                                     "db1",          "--no-wait",
+                                     "--affinity",   "apart=db,zone",
+                                     "--affinity",   "limit=lic,2",
+                                     "--affinity",   "together=web,should",
+                                     "--tolerate",   "gpu=a100:no_place",
+                                     "--device",     "gpu=2",
+                                     "--hugepages",  "2M",
+                                     "--numa-cells", "1",
+                                     "--on-host",    "h1",
+                                     "--policy",     "pack"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(script.requests.front().body,
+                HasSubstr(R"("placement":{"affinity":[{"kind":"apart","group":"db","scope":"zone"},)"
+                          R"({"kind":"limit","group":"lic","limit":2},)"
+                          R"({"kind":"together","group":"web","strength":"should"}],"hosts":["h1"],)"
+                          R"("tolerations":[{"effect":"no_place","key":"gpu","value":"a100"}],"devices":{"gpu":2},)"
+                          R"("hugepage_size_bytes":2097152,"numa":{"cells":1,"pinned":false},"policy":"pack"})"));
+}
+
+TEST(Command, AWishThatMakesNoSenseIsRefusedBeforeItIsSent) {
+    Script script;
+    EXPECT_THAT(ballast(script, {"vm", "create", "a", "--affinity", "near=db"}).err, HasSubstr("kinds are together"));
+    EXPECT_THAT(ballast(script, {"vm", "create", "a", "--affinity", "apart=db,often"}).err,
+                HasSubstr("'often' is no count"));
+    EXPECT_THAT(ballast(script, {"vm", "create", "a", "--tolerate", "gpu:later"}).err, HasSubstr("unknown effect"));
+    EXPECT_THAT(ballast(script, {"host", "set", "h1", "--device", "gpu=some"}).err, HasSubstr("'some' is no count"));
+    EXPECT_TRUE(script.requests.empty());
+}
+
+TEST(Command, TaintsDevicesAndPowerOfAHostGoOut) {
+    Script script;
+    script.on("PATCH /api/v1/hosts/h1", R"({"name":"h1"})");
+    EXPECT_EQ(ballast(script, {"host", "set", "h1", "--taint", "gpu=a100:evacuate", "--device", "gpu=4", "--idle-power",
+                               "80", "--max-power", "300"})
+                  .exit,
+              0);
+    EXPECT_EQ(script.requests.back().body,
+              R"({"settings":{"taints":[{"effect":"evacuate","key":"gpu","value":"a100"}],"devices":{"gpu":4},)"
+              R"("idle_power_watts":80,"max_power_watts":300}})");
+    EXPECT_EQ(ballast(script, {"host", "set", "h1", "--no-taints"}).exit, 0);
+    EXPECT_EQ(script.requests.back().body, R"({"settings":{"taints":[]}})");
+}
+
+TEST(Command, ExplainOfSeveralAsksForAllOfThemAtOnce) {
+    Script script;
+    script.on("POST /api/v1/placements/batch",
+              R"({"placed":true,"places":[{"name":"vm-1","host_name":"h1"},{"name":"vm-2","host_name":"h2"}]})");
+    const Ran ran = ballast(script, {"vm", "explain", "--count", "2", "--memory", "1G", "--anti-affinity", "db"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(script.requests.front().body, HasSubstr(R"({"vms":[{"name":"vm-1","spec":{)"));
+    EXPECT_EQ(ran.out, "All 2 VMs find a host.\nVM    HOST\nvm-1  h1\nvm-2  h2\n");
+    EXPECT_EQ(ballast(script, {"vm", "explain", "--count", "0"}).exit, 2);
+    EXPECT_EQ(ballast(script, {"vm", "explain", "--count", "2", "--file", "x.yaml"}).exit, 2);
+}
+
+TEST(Command, ExplainOfSeveralNamesTheOneThatFindsNoHost) {
+    Script script;
+    script.on(
+        "POST /api/v1/placements/batch",
+        R"({"placed":false,"places":[],"failed":"vm-2","why":{"chosen":null,"hosts":[{"host":"H1","name":"h1","accepted":false,"rules":[{"rule":"anti_affinity","accepted":false,"detail":"vm-1 is there"}]}],"conflict":{"text":"anti_affinity alone leaves no host"}}})");
+    const Ran refused = ballast(script, {"vm", "explain", "--count", "2", "--anti-affinity", "db"});
+    EXPECT_EQ(refused.exit, 4);
+    EXPECT_THAT(refused.out, HasSubstr("vm-2 finds no host beside the others: none is placed.\n"
+                                       "None of 1 hosts takes it: anti_affinity alone leaves no host.\n"));
+}
+
+TEST(Command, AReservationHoldsRoomForAsManyAsWereAskedFor) {
+    Script script;
+    script.on("POST /api/v1/reservations",
+              R"({"name":"shop","expires":"2026-01-01T00:00:00.000Z","claims":[{"host":"H1"},{"host":"H2"}]})");
+    const Ran ran = ballast(script, {"reservation", "create", "shop", "--count", "2", "--for", "2h", "--memory", "1G"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"("lasts_s":7200)"));
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"({"name":"shop-2")"));
+    EXPECT_THAT(ran.out, HasSubstr("room for 2 VMs is held as shop until 2026-01-01"));
+    EXPECT_EQ(ballast(script, {"reservation", "create", "shop", "--until", "2026-01-01T00:00:00Z"}).exit, 0);
+    EXPECT_THAT(script.requests.back().body, HasSubstr(R"("expires":"2026-01-01T00:00:00Z")"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "--for", "soon"}).err, HasSubstr("--for soon"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "--for", "5ms"}).err, HasSubstr("--for 5ms"));
+    EXPECT_THAT(ballast(script, {"reservation", "create", "shop", "-f", "/nowhere.yaml"}).err,
+                HasSubstr("'/nowhere.yaml' can't be read"));
+}
+
+TEST(Command, ReservationsAreListedAndLetGo) {
+    Script script;
+    script.on(host_list, hosts);
+    script.on("GET /api/v1/reservations?limit=1000",
+              R"({"items":[{"name":"shop","expires":"2026-01-01T00:00:00.000Z","note":"for Monday",)"
+              R"("claims":[{"host":"H1"},{"host":"H1"}]}],"next":null})");
+    EXPECT_EQ(ballast(script, {"reservation", "list"}).out,
+              "NAME  PLACES  HOSTS  EXPIRES                   NOTE\n"
+              "shop       2  h1     2026-01-01T00:00:00.000Z  for Monday\n");
+    script.on("DELETE /api/v1/reservations/shop", R"({"name":"shop"})");
+    EXPECT_THAT(ballast(script, {"reservation", "delete", "shop"}).out, HasSubstr("the room of shop is let go"));
+}
+
+TEST(Command, CreateNamesTheReservationWhoseRoomItTakes) {
+    Script script;
+    script.accepts("POST /api/v1/vms", "J1");
+    EXPECT_EQ(ballast(script, {"vm", "create", "web1", "--reservation", "shop", "--no-wait"}).exit, 0);
+    EXPECT_THAT(script.requests.front().body, HasSubstr(R"("reservation":"shop")"));
 }
 
 TEST(Command, CreateSendsOnlyWhatWasSaid) {

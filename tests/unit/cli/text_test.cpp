@@ -81,6 +81,7 @@ TEST(Timeout, NeedsAUnitThatIsKnown) {
     EXPECT_EQ(*parse_timeout("90s"), Milliseconds(90'000));
     EXPECT_EQ(*parse_timeout("5min"), Milliseconds(300'000));
     EXPECT_EQ(*parse_timeout("10"), Milliseconds(10'000));
+    EXPECT_EQ(*parse_timeout("7d"), Milliseconds(std::chrono::days(7)));
     for (const char* text : {"", "0", "-1s", "1x", "s", "1 s", "99999999999999999999"})
         EXPECT_FALSE(parse_timeout(text)) << text;
 }

@@ -233,6 +233,32 @@ priority = 7
     EXPECT_EQ(config->migration.labels[1].policy.priority, 7);
 }
 
+TEST(ConfigLoad, OwnPlacementPoliciesAreTablesOfWeights) {
+    const auto config = parse(
+        "[placement]\npolicy = \"night\"\n[[placement.policies]]\nname = \"night\"\npacking = 1\nwishes = 0.5\n", file);
+    ASSERT_TRUE(config) << error_of(config);
+    EXPECT_EQ(config->placement.policy, "night");
+    ASSERT_EQ(config->placement.policies.size(), 1U);
+    EXPECT_EQ(config->placement.policies[0].weights, (std::map<std::string, double>{{"packing", 1}, {"wishes", 0.5}}));
+    const auto again = parse(render(*config), "rendered");
+    ASSERT_TRUE(again) << error_of(again);
+    EXPECT_EQ(*again, *config);
+}
+
+TEST(ConfigLoad, APlacementPolicyThatIsNonsenseIsRefusedWithItsLine) {
+    const auto refused = [](const std::string& line) {
+        return error_in("[[placement.policies]]\nname = \"x\"\n" + line + "\n");
+    };
+    EXPECT_THAT(refused("packing = \"much\""),
+                AllOf(HasSubstr("ballastd.toml:3"), HasSubstr("placement.policies.packing"), HasSubstr("a number")));
+    EXPECT_THAT(refused("packing = -1"), AllOf(HasSubstr("ballastd.toml:3"), HasSubstr("from 0 up"), HasSubstr("-1")));
+    EXPECT_THAT(refused("packing = nan"), AllOf(HasSubstr("from 0 up"), HasSubstr("nan")));
+    EXPECT_THAT(refused("packing = inf"), HasSubstr("from 0 up"));
+    EXPECT_THAT(refused("[[placement.policies]]\nname = \"x\""), HasSubstr("'x' twice"));
+    EXPECT_THAT(error_in("[[placement.policies]]\npacking = 1\n"), HasSubstr("needs the `name`"));
+    EXPECT_THAT(error_in("[placement]\npolicies = 3\n"), HasSubstr("write [[placement.policies]]"));
+}
+
 TEST(ConfigLoad, APolicyForALabelIsReadAsStrictlyAsASection) {
     EXPECT_THAT(error_in("[[migration.label]]\nkey = \"a\"\nvalue = \"b\"\nmax_downtim = \"1s\"\n"),
                 AllOf(HasSubstr("ballastd.toml:4"), HasSubstr("did you mean 'migration.label.max_downtime'?")));

@@ -42,6 +42,7 @@ TEST_F(MockHost, HasItsOneDomainAndItsFacts) {
     ASSERT_THAT(facts, Succeeds());
     EXPECT_GT(facts->cpus, 0);
     EXPECT_FALSE(facts->hostname.empty());
+    EXPECT_TRUE(facts->cpu_features.empty()) << "it has no CPU of its own: nothing is known, nothing is refused";
     const auto all = run(host_->compute().list_domains());
     ASSERT_THAT(all, Succeeds());
     EXPECT_TRUE(std::any_of(all->begin(), all->end(),

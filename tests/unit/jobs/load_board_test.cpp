@@ -52,6 +52,19 @@ TEST(LoadBoard, KnowsMeanAndDeviationOfASteadyLoad) {
     EXPECT_THAT(load.cpu_by_hour, IsEmpty()) << "no day has been seen yet";
 }
 
+TEST(LoadBoard, SharesWhatItKnowsUntilItKnowsMore) {
+    LoadBoard board;
+    run_for(board, 0, 600, [](int) { return 1.0; });
+    const auto first = board.shared_load(midnight);
+    EXPECT_EQ(board.shared_load(midnight), first) << "nothing is made anew";
+    EXPECT_EQ(first->vms, board.load(midnight).vms);
+    board.note(sweep(610, 4.0, midnight));
+    const auto second = board.shared_load(midnight);
+    EXPECT_GT(second->vms.at(VmId("web1")).cpu_mean, first->vms.at(VmId("web1")).cpu_mean);
+    static_cast<void>(board.forget_all_but([](const VmId&) { return false; }));
+    EXPECT_THAT(board.shared_load(midnight)->vms, IsEmpty());
+}
+
 TEST(LoadBoard, ASawToothHasADeviation) {
     LoadBoard board;
     run_for(board, 0, 14'400, [](int second) { return second / 10 % 2 == 0 ? 0.0 : 2.0; });

@@ -73,7 +73,7 @@ TEST(CpuCompatible, WantsEveryFeatureWhereTheHostListsAny) {
     EXPECT_THAT(ask<CpuCompatible>(a_cluster().with(host).build(), place(asking(wants))), accepts())
         << "a host that lists none is not judged";
     HostFacts facts = host.facts_so_far();
-    facts.cpu_features = {"avx2"};
+    facts.cpu_features = {"avx2"};  // all that guests can have, the model's own among them
     const auto refused = ask<CpuCompatible>(a_cluster().with(host.facts(facts)).build(), place(asking(wants)));
     EXPECT_THAT(refused, rejects("its CPU has no avx512f, one of the 2 features that the VM needs"));
     EXPECT_EQ(refused.fits_if, "the VM does without avx512f");
