@@ -170,6 +170,7 @@ Basis Fleet::basis_of(const HostId& host, const VmSpec& spec) const {
     Basis basis{.snapshot = snapshot(),
                 .host = host,
                 .residents = {},
+                .groups = groups_of(spec),
                 .members = residency_.members_of(spec),
                 .places = places_};
     if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;
