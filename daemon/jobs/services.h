@@ -35,6 +35,7 @@ struct Settings {
 };
 
 class MigrationDesk;
+class Placer;
 class PlanDesk;
 
 struct Services {
@@ -48,6 +49,7 @@ struct Services {
     Settings settings;
     std::shared_ptr<MigrationDesk> migrations;  ///< lanes, curves, forecasts and the moves that run
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
+    std::shared_ptr<Placer> placer = {};        ///< where VMs go; the engine makes it where none is given
 };
 
 }  // namespace ballast::jobs

@@ -1,0 +1,51 @@
+#pragma once
+// The placer: one fleet (scheduler/fleet/fleet.h) for all jobs, kept up to date from the store's snapshots. It decides
+// as scheduler::decide() does and claims nothing; what it has decided counts at once (`hold`), so that creates that run
+// side by side do not all choose the same host. Thread rule: loop thread.
+
+#include <memory>
+#include <optional>
+
+#include "daemon/store/store.h"
+#include "scheduler/fleet/fleet.h"
+
+namespace ballast::jobs {
+
+class Placer : public std::enable_shared_from_this<Placer> {
+  public:
+    explicit Placer(std::shared_ptr<store::Store> store) : store_(std::move(store)) {}
+
+    /// A claim that counts while this lives, or until the store has it.
+    class Hold {
+      public:
+        Hold(std::shared_ptr<Placer> placer, ClaimId claim) : placer_(std::move(placer)), claim_(std::move(claim)) {}
+        Hold(Hold&&) noexcept = default;
+        Hold& operator=(Hold&&) = delete;
+        Hold(const Hold&) = delete;
+        Hold& operator=(const Hold&) = delete;
+        ~Hold() {
+            if (placer_) placer_->fleet_.release(claim_);
+        }
+
+      private:
+        std::shared_ptr<Placer> placer_;
+        ClaimId claim_;
+    };
+
+    /// Compares hosts by these from now on. What was ranked by others is ranked again, so not for each request.
+    void prefer(scheduler::Preferences preferences);
+    [[nodiscard]] const scheduler::Preferences& preferences() const { return preferences_; }
+
+    /// The best host by the latest snapshot and what is held, or none.
+    [[nodiscard]] std::optional<HostId> choose(const scheduler::PlacementRequest& request, std::uint64_t seed);
+    /// What the guard of a claim on that host needs (scheduler/placement.h, check_claim).
+    [[nodiscard]] scheduler::Basis basis_of(const HostId& host, const VmSpec& spec);
+    [[nodiscard]] Hold hold(Claim claim);
+
+  private:
+    std::shared_ptr<store::Store> store_;
+    scheduler::Preferences preferences_;
+    scheduler::Fleet fleet_;
+};
+
+}  // namespace ballast::jobs
