@@ -4,6 +4,7 @@
 #include "core/snapshot.h"
 #include "daemon/api/routes/types.h"
 #include "daemon/jobs/params.h"
+#include "scheduler/capacity.h"
 #include "scheduler/placement.h"
 
 namespace ballast::api {
@@ -56,9 +57,11 @@ template Json schema<PairAsk>(Json&);
 template Json schema<AdoptAsk>(Json&);
 template Json schema<VmPatch>(Json&);
 template Json schema<PlacementAsk>(Json&);
+template Json schema<CapacityAsk>(Json&);
 template Json schema<TokenAsk>(Json&);
 template Json schema<TokenMade>(Json&);
 template Json schema<Problem>(Json&);
+template Json schema<scheduler::Capacity>(Json&);
 template Json schema<scheduler::Decision>(Json&);
 template Json schema<jobs::VmCreateParams>(Json&);
 template Json schema<jobs::VmStartParams>(Json&);
