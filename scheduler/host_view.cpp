@@ -43,8 +43,9 @@ bool counts_on(const Vm& vm, const HostId& host) {
 struct Share {
     Bytes memory;
     int vcpus = 0;
-    const Vm* vm = nullptr;  ///< its row, where it has one
-    bool counts = false;     ///< by that row, not by a claim alone
+    const Vm* vm = nullptr;        ///< its row, where it has one
+    bool counts = false;           ///< by that row, not by a claim alone
+    const Claim* claim = nullptr;  ///< by which it counts otherwise
     const std::string* anti_affinity = nullptr;
     const VmPlacement* placement = nullptr;
     std::string_view name;
@@ -78,6 +79,7 @@ void add_claim(Shares& shares, const Claim& claim, const Snapshot& snapshot) {
     share.vcpus = std::max(share.vcpus, claim.vcpus);
     if (share.vm == nullptr) share.vm = snapshot.vms.find(claim.vm);
     if (share.placement != nullptr) return;
+    share.claim = &claim;
     share.anti_affinity = &claim.anti_affinity;
     share.placement = &claim.placement;
     share.name = share.vm != nullptr ? std::string_view(share.vm->name)
@@ -127,6 +129,7 @@ HostView sum_up(const Host& host, const Shares& shares) {
         view.promised_memory += share.memory;
         view.promised_vcpus += share.vcpus;
         if (share.counts) view.vms.push_back(share.vm);  // a claim's VM may change its row unseen
+        if (share.claim != nullptr) view.arriving.push_back(share.claim);
         if (share.placement == nullptr) continue;
         for (const auto& [kind, count] : share.placement->devices) view.devices[kind] += count;
         for_each_group(*share.anti_affinity, *share.placement,
