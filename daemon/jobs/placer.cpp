@@ -1,10 +1,18 @@
 #include "daemon/jobs/placer.h"
 
+#include "storage/resolve.h"
+
 namespace ballast::jobs {
 
 void Placer::prefer(scheduler::Preferences preferences) {
     preferences_ = std::move(preferences);
     fleet_.prefer(preferences_);
+}
+
+Result<VmSpec> Placer::resolve(VmSpec spec, std::string_view default_pool) {
+    const auto snapshot = store_->snapshot();
+    if (spec.machine.empty()) spec.machine = machine_.in(snapshot);
+    return storage::resolve_spec(*snapshot, std::move(spec), default_pool);
 }
 
 std::optional<HostId> Placer::choose(const scheduler::PlacementRequest& request, std::uint64_t seed) {

@@ -1,13 +1,15 @@
 #pragma once
-// The placer: one fleet (scheduler/fleet/fleet.h) for all jobs, kept up to date from the store's snapshots. It decides
-// as scheduler::decide() does and claims nothing; what it has decided counts at once (`hold`), so that creates that run
-// side by side do not all choose the same host. Thread rule: loop thread.
+// The placer: what new VMs ask of the whole inventory, kept up to date from the store's snapshots, so that nobody walks
+// over every host for each of them: one fleet (scheduler/fleet/fleet.h) for all jobs, and the hosts' machine. It
+// decides as scheduler::decide() does and claims nothing; what it has decided counts at once (`hold`), so that creates
+// that run side by side do not all choose the same host. Thread rule: loop thread.
 
 #include <memory>
 #include <optional>
 
 #include "daemon/store/store.h"
 #include "scheduler/fleet/fleet.h"
+#include "storage/common_machine.h"
 
 namespace ballast::jobs {
 
@@ -36,6 +38,8 @@ class Placer : public std::enable_shared_from_this<Placer> {
     void prefer(scheduler::Preferences preferences);
     [[nodiscard]] const scheduler::Preferences& preferences() const { return preferences_; }
 
+    /// storage::resolve_spec on the latest snapshot. Errors: its own.
+    [[nodiscard]] Result<VmSpec> resolve(VmSpec spec, std::string_view default_pool);
     /// The best host by the latest snapshot and what is held, or none.
     [[nodiscard]] std::optional<HostId> choose(const scheduler::PlacementRequest& request, std::uint64_t seed);
     /// What the guard of a claim on that host needs (scheduler/placement.h, check_claim).
@@ -46,6 +50,7 @@ class Placer : public std::enable_shared_from_this<Placer> {
     std::shared_ptr<store::Store> store_;
     scheduler::Preferences preferences_;
     scheduler::Fleet fleet_;
+    storage::CommonMachine machine_;
 };
 
 }  // namespace ballast::jobs

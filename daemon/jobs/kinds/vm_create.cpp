@@ -9,6 +9,7 @@
 #include "daemon/jobs/kinds/kinds.h"
 #include "daemon/jobs/kinds/placing.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/placer.h"
 #include "storage/resolve.h"
 
 namespace ballast::jobs {
@@ -64,8 +65,8 @@ Task<> place(RunPtr run) {
     if (run->is_done("place")) co_return Result<void>{};
     BALLAST_CO_TRY(const auto params, parse_as<VmCreateParams>(run->params(), ""));
     const auto snapshot = run->snapshot();
-    BALLAST_CO_TRY(const VmSpec spec,
-                   storage::resolve_spec(*snapshot, params.spec, run->services().settings.default_pool));
+    const auto placer = run->services().placer;
+    BALLAST_CO_TRY(const VmSpec spec, placer->resolve(params.spec, run->services().settings.default_pool));
     scheduler::PlacementRequest request{
         .spec = spec, .vm = run->vm(), .only = {}, .exclude = {}, .for_migration = false, .from = {}};
     if (!params.host.empty()) {
