@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <optional>
@@ -364,9 +365,89 @@ Result<T> from_json(const Json& json, std::string_view path) {
     }
 }
 
+namespace json_detail {
+
+/// Most texts are ASCII without anything to escape; the others are left to the library.
+inline void append_text(std::string& out, std::string_view text) {
+    const bool plain =
+        std::ranges::all_of(text, [](char c) { return c >= 0x20 && c != 0x7F && c != '"' && c != '\\'; });
+    if (plain)
+        out.append("\"").append(text).append("\"");
+    else
+        out += dump(Json(text));
+}
+
+template <class T>
+void append_json(std::string& out, const T& value);
+
+template <class T>
+void append_object(std::string& out, const T& value) {
+    char before = '{';
+    boost::mp11::mp_for_each<Public<T>>([&](auto descriptor) {
+        using Member = std::remove_cvref_t<decltype(value.*descriptor.pointer)>;
+        out += before;
+        out.append("\"").append(descriptor.name).append(unit_suffix<Member>()).append("\":");
+        append_json(out, value.*descriptor.pointer);
+        before = ',';
+    });
+    if (before == '{') out += before;
+    out += '}';
+}
+
+template <class Items, class Append>
+void append_items(std::string& out, const Items& items, char open, char close, Append append) {
+    out += open;
+    bool first = true;
+    for (const auto& item : items) {
+        if (!std::exchange(first, false)) out += ',';
+        append(item);
+    }
+    out += close;
+}
+
+/// What dump(to_json(value)) gives, without making a tree of it: every put of a row renders it.
+template <class T>
+void append_json(std::string& out, const T& value) {
+    if constexpr (std::is_same_v<T, bool>)
+        out += value ? "true" : "false";
+    else if constexpr (std::is_integral_v<T>)
+        fmt::format_to(std::back_inserter(out), "{}", +value);
+    else if constexpr (std::is_same_v<T, std::string>)
+        append_text(out, value);
+    else if constexpr (std::is_same_v<T, Timestamp>)
+        append_text(out, to_string(value));
+    else if constexpr (IsId<T>::value)
+        append_text(out, value.str());
+    else if constexpr (IsQuantity<T>::value || IsDuration<T>::value)
+        append_json(out, static_cast<std::int64_t>(value.count()));
+    else if constexpr (IsOptional<T>::value) {
+        if (value)
+            append_json(out, *value);
+        else
+            out += "null";
+    } else if constexpr (IsVector<T>::value)
+        append_items(out, value, '[', ']', [&](const typename T::value_type& item) { append_json(out, item); });
+    else if constexpr (IsMap<T>::value)
+        append_items(out, value, '{', '}', [&](const auto& item) {
+            append_text(out, key_text(item.first));
+            out += ':';
+            append_json(out, item.second);
+        });
+    else if constexpr (DescribedEnum<T>)
+        append_text(out, enumerator_name(boost::describe::enum_to_string(value, "unknown")));
+    else if constexpr (!std::is_same_v<T, JsonText> && Described<T>)
+        append_object(out, value);
+    else
+        out += dump(to_json(value));
+}
+
+}  // namespace json_detail
+
 template <class T>
 std::string to_json_text(const T& value) {
-    return dump(to_json(value));
+    std::string text;
+    json_detail::append_json(text, value);
+    return text;
 }
 
 template <class T>

@@ -17,4 +17,11 @@ Result<scheduler::Policies> policies_of(const config::PlacementConfig& config) {
     return policies;
 }
 
+std::optional<scheduler::NPlusOne> n_plus_one_of(const config::PlacementConfig& config) {
+    if (config.n_plus_one == config::NPlusOneMode::off) return {};
+    const bool must = config.n_plus_one == config::NPlusOneMode::must;
+    return scheduler::NPlusOne{.strength = must ? Strength::must : Strength::should,
+                               .group_label = config.n_plus_one_group};
+}
+
 }  // namespace ballast::daemon

@@ -18,8 +18,11 @@ const RuleVerdict* limit_of(const HostVerdict& host) {
 /// Fills the cluster in thought.
 class Filling {
   public:
-    Filling(std::shared_ptr<const Snapshot> snapshot, PlacementRequest request, std::uint64_t seed)
-        : fleet_(snapshot), filled_(*snapshot), request_(std::move(request)), seed_(seed) {}
+    Filling(std::shared_ptr<const Snapshot> snapshot, PlacementRequest request, std::uint64_t seed,
+            const Preferences& preferences)
+        : fleet_(snapshot), filled_(*snapshot), request_(std::move(request)), seed_(seed), preferences_(preferences) {
+        fleet_.prefer(preferences);
+    }
 
     /// One more VM, or false.
     bool add() {
@@ -44,7 +47,7 @@ class Filling {
         capacity.first_break = first_break_;
         capacity.snapshot_seq = filled_.seq;
         std::map<std::string, std::pair<std::int64_t, std::int64_t>> rules;  // hosts that took some, and all
-        for (const HostVerdict& host : decide(filled_, request_, seed_).hosts) {
+        for (const HostVerdict& host : decide(filled_, request_, seed_, preferences_).hosts) {
             const auto took = by_host_.find(host.host);
             HostCapacity row;
             row.host = host.host;
@@ -72,7 +75,7 @@ class Filling {
         next.vm = VmId(fmt::format("capacity-{}", count_ + 1));
         next.only = host;
         if (fleet_.choose(next, seed_)) return;
-        const HostVerdict verdict = decide(filled_, next, seed_).hosts.front();
+        const HostVerdict verdict = decide(filled_, next, seed_, preferences_).hosts.front();
         const RuleVerdict* limit = limit_of(verdict);
         if (limit == nullptr) return;
         first_break_ = FirstBreak{.after = count_, .host = verdict.name, .rule = limit->rule, .detail = limit->detail};
@@ -94,6 +97,7 @@ class Filling {
     Snapshot filled_;
     PlacementRequest request_;
     std::uint64_t seed_;
+    const Preferences& preferences_;
     std::int64_t count_ = 0;
     std::unordered_map<HostId, std::int64_t> by_host_;
     std::optional<FirstBreak> first_break_;
@@ -102,10 +106,10 @@ class Filling {
 }  // namespace
 
 Result<Capacity> find_capacity(std::shared_ptr<const Snapshot> snapshot, PlacementRequest request, std::int64_t limit,
-                               std::uint64_t seed) {
+                               std::uint64_t seed, const Preferences& preferences) {
     if (limit < 1 || limit > most_capacity)
         return fail(Code::invalid_argument, "limit: {} is not between 1 and {}", limit, most_capacity);
-    Filling filling(std::move(snapshot), std::move(request), seed);
+    Filling filling(std::move(snapshot), std::move(request), seed, preferences);
     bool more = true;
     while (more && filling.count() < limit) more = filling.add();
     return filling.conclude(more);

@@ -53,6 +53,7 @@ inline constexpr std::int64_t most_capacity = 1'000'000;
 
 /// `request.vm` is not used: each of them is a VM of its own. Errors: invalid_argument (limit).
 [[nodiscard]] Result<Capacity> find_capacity(std::shared_ptr<const Snapshot> snapshot, PlacementRequest request,
-                                             std::int64_t limit, std::uint64_t seed);
+                                             std::int64_t limit, std::uint64_t seed,
+                                             const Preferences& preferences = {});
 
 }  // namespace ballast::scheduler

@@ -43,8 +43,9 @@ bool counts_on(const Vm& vm, const HostId& host) {
 struct Share {
     Bytes memory;
     int vcpus = 0;
-    const Vm* vm = nullptr;  ///< its row, where it has one
-    bool counts = false;     ///< by that row, not by a claim alone
+    const Vm* vm = nullptr;        ///< its row, where it has one
+    bool counts = false;           ///< by that row, not by a claim alone
+    const Claim* claim = nullptr;  ///< by which it counts otherwise
     const std::string* anti_affinity = nullptr;
     const VmPlacement* placement = nullptr;
     std::string_view name;
@@ -78,10 +79,20 @@ void add_claim(Shares& shares, const Claim& claim, const Snapshot& snapshot) {
     share.vcpus = std::max(share.vcpus, claim.vcpus);
     if (share.vm == nullptr) share.vm = snapshot.vms.find(claim.vm);
     if (share.placement != nullptr) return;
+    share.claim = &claim;
     share.anti_affinity = &claim.anti_affinity;
     share.placement = &claim.placement;
     share.name = share.vm != nullptr ? std::string_view(share.vm->name)
                                      : std::string_view(claim.name.empty() ? claim.vm.str() : claim.name);
+}
+
+using Claims = std::vector<std::shared_ptr<const Claim>>;
+
+/// Of two claims for one VM the first says what it asks of its place: not the order in which rows happen to lie decides
+/// which one that is, or a replayed snapshot would give another answer.
+Claims in_order(Claims claims) {
+    std::ranges::sort(claims, {}, [](const auto& claim) -> const ClaimId& { return claim->id; });
+    return claims;
 }
 
 /// A host that must keep room for the cache of a migration's XBZRLE, and how much.
@@ -118,6 +129,7 @@ HostView sum_up(const Host& host, const Shares& shares) {
         view.promised_memory += share.memory;
         view.promised_vcpus += share.vcpus;
         if (share.counts) view.vms.push_back(share.vm);  // a claim's VM may change its row unseen
+        if (share.claim != nullptr) view.arriving.push_back(share.claim);
         if (share.placement == nullptr) continue;
         for (const auto& [kind, count] : share.placement->devices) view.devices[kind] += count;
         for_each_group(*share.anti_affinity, *share.placement,
@@ -169,14 +181,13 @@ std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
             if (const Host* host = snapshot.hosts.find(id); host != nullptr && counts_on(vm, id))
                 add_running(shares[id], vm, *host);
     });
-    snapshot.claims.for_each([&](const Claim& claim) {
-        if (is_own(claim, except)) return;
-        add_claim(shares[claim.host], claim, snapshot);
-    });
-    snapshot.claims.for_each([&](const Claim& claim) {  // after every claim: the larger counts first, the cache on top
-        if (is_own(claim, except)) return;
-        if (const auto cache = cache_of(snapshot, claim)) shares[cache->host][key_of(claim)].memory += cache->memory;
-    });
+    const Claims claims = in_order(snapshot.claims.rows());
+    for (const auto& claim : claims)
+        if (!is_own(*claim, except)) add_claim(shares[claim->host], *claim, snapshot);
+    for (const auto& claim : claims) {  // after every claim: the larger counts first, the cache on top
+        if (is_own(*claim, except)) continue;
+        if (const auto cache = cache_of(snapshot, *claim)) shares[cache->host][key_of(*claim)].memory += cache->memory;
+    }
     std::vector<HostView> views;
     snapshot.hosts.for_each([&](const Host& host) {
         if (host.state != HostState::removed) views.push_back(sum_up(host, shares[host.id]));
@@ -185,18 +196,25 @@ std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
     return views;
 }
 
+namespace {
+
+void add_claims(Shares& shares, const Snapshot& snapshot, const Host& host, const VmId& except, Claims rows) {
+    const Claims claims = in_order(std::move(rows));
+    for (const auto& claim : claims)
+        if (!is_own(*claim, except) && claim->host == host.id) add_claim(shares, *claim, snapshot);
+    for (const auto& claim : claims)
+        if (!is_own(*claim, except)) add_cache(shares, snapshot, host.id, *claim);
+}
+
+}  // namespace
+
 HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& except) {
     const Host& host = *snapshot.hosts.find(id);
     Shares shares;
     snapshot.vms.for_each([&](const Vm& vm) {
         if (vm.id != except && counts_on(vm, id)) add_running(shares, vm, host);
     });
-    snapshot.claims.for_each([&](const Claim& claim) {
-        if (!is_own(claim, except) && claim.host == id) add_claim(shares, claim, snapshot);
-    });
-    snapshot.claims.for_each([&](const Claim& claim) {
-        if (!is_own(claim, except)) add_cache(shares, snapshot, id, claim);
-    });
+    add_claims(shares, snapshot, host, except, snapshot.claims.rows());
     return sum_up(host, shares);
 }
 
@@ -204,10 +222,7 @@ HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& excep
     Shares shares;
     for (const auto& vm : residents.vms)
         if (vm->id != except && counts_on(*vm, host.id)) add_running(shares, *vm, host);
-    for (const auto& claim : residents.claims)
-        if (!is_own(*claim, except) && claim->host == host.id) add_claim(shares, *claim, snapshot);
-    for (const auto& claim : residents.claims)
-        if (!is_own(*claim, except)) add_cache(shares, snapshot, host.id, *claim);
+    add_claims(shares, snapshot, host, except, residents.claims);
     return sum_up(host, shares);
 }
 
@@ -272,7 +287,7 @@ Groups view_groups(const Snapshot& snapshot, const VmSpec* of, const VmId& excep
     snapshot.hosts.for_each([&](const Host& host) { count_place(places, host, 1); });
     GroupCount count(snapshot, of, std::move(places));
     snapshot.vms.for_each([&](const Vm& vm) { count.add_vm(vm, except); });
-    snapshot.claims.for_each([&](const Claim& claim) { count.add_claim(claim, except); });
+    for (const auto& claim : in_order(snapshot.claims.rows())) count.add_claim(*claim, except);
     return count.take();
 }
 
@@ -281,7 +296,7 @@ Groups view_groups(const Snapshot& snapshot, const VmSpec& of, const VmId& excep
     if (!has_groups(of)) return {};
     GroupCount count(snapshot, &of, std::move(places));
     for (const auto& vm : members.vms) count.add_vm(*vm, except);
-    for (const auto& claim : members.claims) count.add_claim(*claim, except);
+    for (const auto& claim : in_order(members.claims)) count.add_claim(*claim, except);
     return count.take();
 }
 

@@ -34,6 +34,7 @@ struct HostView {
     int promised_vcpus = 0;
     std::map<std::string, std::vector<std::string>, std::less<>> groups;  ///< group -> names of its VMs here
     std::vector<const Vm*> vms;          ///< that count here with their own rows, not by a claim
+    std::vector<const Claim*> arriving;  ///< for VMs that do not count here yet, and reservations; one for each
     std::map<std::string, int> devices;  ///< kind -> promised
     std::vector<CellRoom> cells;         ///< one for all where the host lists none
 

@@ -9,6 +9,7 @@
 #include "scheduler/choice.h"
 #include "scheduler/fleet/residency.h"
 #include "scheduler/host_view.h"
+#include "scheduler/redundancy.h"
 #include "scheduler/rules/catalog.h"
 #include "scheduler/scorers/catalog.h"
 
@@ -101,6 +102,13 @@ bool asks_the_impossible(const Decision& decision) {
            });
 }
 
+std::optional<Redundancy> redundancy_of(const std::vector<HostView>& views, const Preferences& preferences) {
+    if (!preferences.n_plus_one) return std::nullopt;
+    Redundancy redundancy(*preferences.n_plus_one);
+    for (const HostView& view : views) redundancy.set(view);
+    return redundancy;
+}
+
 Result<void> gone(const HostId& host) {
     return fail(Code::not_found, "host {} is no longer in the inventory; place the VM again", host);
 }
@@ -150,8 +158,11 @@ Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::
                       .policy = policy_of(request, preferences.policies).name,
                       .conflict = {},
                       .nearest = {}};
-    const Surroundings around = surroundings(snapshot, request, preferences);
-    for (const HostView& view : view_hosts(snapshot, request.vm))
+    Surroundings around = surroundings(snapshot, request, preferences);
+    const auto views = view_hosts(snapshot, request.vm);
+    auto redundancy = redundancy_of(views, preferences);
+    if (redundancy) around.redundancy = &*redundancy;
+    for (const HostView& view : views)
         if (!request.only || *request.only == view.host->id)
             decision.hosts.push_back(judge_host({snapshot, request, view, around}));
     decision.chosen = choose(decision.hosts, seed);

@@ -64,10 +64,18 @@ struct HostVerdict {
 };
 BOOST_DESCRIBE_STRUCT(HostVerdict, (), (host, name, accepted, score, terms, rules))
 
+/// What is wanted of N+1 (redundancy.h). must: a rule. should: hosts are better where it holds.
+struct NPlusOne {
+    Strength strength = Strength::must;
+    std::string group_label = {};  ///< hosts absorb each other within one value of this label; empty: all of them
+    friend bool operator==(const NPlusOne&, const NPlusOne&) = default;
+};
+
 /// How hosts that may take a VM are compared.
 struct Preferences {
     Policies policies;
-    std::shared_ptr<const ClusterLoad> load;  ///< what VMs use; null: not known
+    std::shared_ptr<const ClusterLoad> load = {};  ///< what VMs use; null: not known
+    std::optional<NPlusOne> n_plus_one = {};       ///< none: no host's failure is thought of
 };
 
 struct Decision {

@@ -40,14 +40,16 @@ const std::vector<Policy>& built_in_policies() {
           {"load_left", 1},
           {"contention", 1},
           {"wishes", 4},
-          {"avoided_taints", 4}}},
+          {"avoided_taints", 4},
+          {"redundancy", 4}}},
         {"pack",
          {{"packing", 1},
           {"room_for_big", 1},
           {"page_sharing", 0.5},
           {"contention", 2},
           {"wishes", 4},
-          {"avoided_taints", 4}}},
+          {"avoided_taints", 4},
+          {"redundancy", 4}}},
         {"latency",
          {{"vcpus_left", 1},
           {"memory_left", 0.5},
@@ -55,8 +57,10 @@ const std::vector<Policy>& built_in_policies() {
           {"contention", 4},
           {"closeness", 2},
           {"wishes", 4},
-          {"avoided_taints", 4}}},
-        {"power", {{"packing", 1}, {"power", 3}, {"contention", 2}, {"wishes", 4}, {"avoided_taints", 4}}}};
+          {"avoided_taints", 4},
+          {"redundancy", 4}}},
+        {"power",
+         {{"packing", 1}, {"power", 3}, {"contention", 2}, {"wishes", 4}, {"avoided_taints", 4}, {"redundancy", 4}}}};
     return policies;
 }
 

@@ -185,6 +185,7 @@ Basis common_basis(const Snapshot& snapshot, const VmSpec& spec) {
     Basis basis{.snapshot = std::make_shared<const Snapshot>(snapshot),
                 .host = {},
                 .residents = {},
+                .groups = groups_of(spec),
                 .members = {},
                 .places = {}};
     if (!has_groups(spec)) return basis;

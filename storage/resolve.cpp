@@ -1,11 +1,11 @@
 #include "storage/resolve.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <set>
 
 #include "core/try.h"
+#include "storage/common_machine.h"
 
 namespace ballast::storage {
 namespace {
@@ -50,38 +50,6 @@ Result<void> apply_image(const Snapshot& snapshot, VmSpec& spec, DiskSpec& disk)
         if (!cmdline.empty()) spec.boot.cmdline = cmdline;
     }
     return {};
-}
-
-int number_of(std::string_view digits) {
-    int value = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return value;
-}
-
-/// "pc-q35-7.2" -> 7002; 0 for other types. Deprecated and symbolic names ("q35") have no version and do not survive a
-/// migration.
-int q35_version(std::string_view machine) {
-    constexpr std::string_view prefix = "pc-q35-";
-    if (!machine.starts_with(prefix)) return 0;
-    const std::string_view text = machine.substr(prefix.size());
-    const auto dot = text.find('.');
-    return dot == std::string_view::npos ? 0 : number_of(text.substr(0, dot)) * 1000 + number_of(text.substr(dot + 1));
-}
-
-std::string common_machine(const Snapshot& snapshot) {
-    std::optional<std::set<std::string>> common;
-    snapshot.hosts.for_each([&](const Host& host) {
-        if (!host.managed || host.facts.machine_types.empty()) return;
-        std::set<std::string> own(host.facts.machine_types.begin(), host.facts.machine_types.end());
-        if (common)
-            std::erase_if(*common, [&](const std::string& type) { return !own.contains(type); });
-        else
-            common = std::move(own);
-    });
-    std::string best;
-    for (const auto& type : common.value_or(std::set<std::string>{}))
-        if (q35_version(type) > q35_version(best)) best = type;
-    return best;
 }
 
 std::uint64_t big_endian(std::string_view bytes, std::size_t offset, std::size_t count) {

@@ -19,6 +19,7 @@ namespace ballast::cli {
 void add_host_commands(CLI::App& app, Session& session);
 void add_vm_commands(CLI::App& app, Session& session);
 void add_vm_make_commands(CLI::App& vm, Session& session);
+void add_capacity_command(CLI::App& app, Session& session);
 void add_vm_migrate_command(CLI::App& vm, Session& session);
 void add_pair_commands(CLI::App& host, Session& session);
 void add_evacuate_command(CLI::App& host, Session& session);

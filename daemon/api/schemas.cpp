@@ -6,6 +6,7 @@
 #include "daemon/jobs/params.h"
 #include "daemon/jobs/reservations.h"
 #include "scheduler/batch.h"
+#include "scheduler/capacity.h"
 #include "scheduler/placement.h"
 
 namespace ballast::api {
@@ -61,9 +62,11 @@ template Json schema<VmPatch>(Json&);
 template Json schema<PlacementAsk>(Json&);
 template Json schema<jobs::BatchAsk>(Json&);
 template Json schema<jobs::ReservationAsk>(Json&);
+template Json schema<CapacityAsk>(Json&);
 template Json schema<TokenAsk>(Json&);
 template Json schema<TokenMade>(Json&);
 template Json schema<Problem>(Json&);
+template Json schema<scheduler::Capacity>(Json&);
 template Json schema<scheduler::Decision>(Json&);
 template Json schema<scheduler::BatchDecision>(Json&);
 template Json schema<jobs::VmCreateParams>(Json&);

@@ -117,13 +117,20 @@ struct PlacementPolicy {
     friend bool operator==(const PlacementPolicy&, const PlacementPolicy&) = default;
 };
 
+/// What placement makes of N+1. must: a host whose VMs could no longer be absorbed elsewhere refuses. should: others are
+/// better.
+enum class NPlusOneMode : std::uint8_t { off, should, must };
+BOOST_DESCRIBE_ENUM(NPlusOneMode, off, should, must)
+
 /// How hosts that may take a VM are compared. Which scorers there are the scheduler knows: daemon/policies.h asks it.
 struct PlacementConfig {
     std::string policy = "spread";
+    NPlusOneMode n_plus_one = NPlusOneMode::off;
+    std::string n_plus_one_group = {};  ///< a host label: hosts of one value absorb each other; empty: all of them
     std::vector<PlacementPolicy> policies;
     friend bool operator==(const PlacementConfig&, const PlacementConfig&) = default;
 };
-BOOST_DESCRIBE_STRUCT(PlacementConfig, (), (policy))
+BOOST_DESCRIBE_STRUCT(PlacementConfig, (), (policy, n_plus_one, n_plus_one_group))
 
 enum class BalanceMode : std::uint8_t { manual, advised, automatic };
 BOOST_DESCRIBE_ENUM(BalanceMode, manual, advised, automatic)

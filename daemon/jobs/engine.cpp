@@ -10,6 +10,7 @@
 #include "core/try.h"
 #include "daemon/jobs/catalog.h"
 #include "daemon/jobs/crash_point.h"
+#include "daemon/jobs/placer.h"
 
 namespace ballast::jobs {
 namespace {
@@ -22,11 +23,6 @@ JobError describe(const Error& error) {
     for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
         described.causes.push_back(cause->message());
     return described;
-}
-
-/// Migrations are held back by their lanes, evacuations and plans by their migrations: none keeps other work waiting.
-bool takes_slot(std::string_view kind) {
-    return kind != "vm.migrate" && kind != "host.evacuate" && kind != "cluster.rebalance";
 }
 
 /// The state that a VM has by its owner's definition once no job works on it.
@@ -118,7 +114,9 @@ Result<void> begin_job(store::Transaction& transaction, const JobId& id) {
 }  // namespace
 
 Engine::Engine(Services services)
-    : services_(std::move(services)), commits_(std::make_shared<Signal>(services_.executor)) {}
+    : services_(std::move(services)), commits_(std::make_shared<Signal>(services_.executor)) {
+    if (!services_.placer) services_.placer = std::make_shared<Placer>(services_.store, services_.preferences);
+}
 
 void Engine::start() {
     subscription_ =
@@ -145,24 +143,18 @@ void Engine::on_commit(const std::vector<Event>& events) {
 }
 
 bool Engine::may_begin(const Job& job) const {
-    if (running_.contains(job.id)) return false;
     if (takes_slot(job.kind) && slots_taken_ >= services_.settings.concurrent_jobs) return false;
     return job.vm.empty() || !busy_vms_.contains(job.vm);
 }
 
-/// Jobs left running come first, then the queue in the order of its ids, which is the order of asking.
 void Engine::dispatch() {
     if (stopped_) return;
-    const auto snapshot = services_.store->snapshot();
-    auto open = snapshot->jobs.select([](const Job& job) { return !is_finished(job.state); });
-    std::ranges::sort(open, [](const auto& a, const auto& b) {
-        const bool a_waits = a->state == JobState::queued;
-        const bool b_waits = b->state == JobState::queued;
-        return a_waits != b_waits ? b_waits : a->id < b->id;
-    });
-    for (const auto& job : open) {
-        const bool called_off = job->state == JobState::queued && job->cancel_requested && !running_.contains(job->id);
-        if (called_off)
+    queue_.follow(services_.store->snapshot());
+    JobQueue::Turn last;
+    while (const auto next = queue_.next(last, slots_taken_ < services_.settings.concurrent_jobs)) {
+        const auto& [turn, job] = *next;
+        last = turn;
+        if (is_called_off(*job))
             call_off(*job);
         else if (may_begin(*job))
             begin(*job);
@@ -171,7 +163,7 @@ void Engine::dispatch() {
 
 /// One that has not begun ends at once, however long it would have waited for its VM.
 void Engine::call_off(const Job& job) {
-    running_.insert(job.id);
+    queue_.take(job.id);
     inherited_.erase(job.id);
     boost::asio::co_spawn(
         services_.executor,
@@ -182,13 +174,13 @@ void Engine::call_off(const Job& job) {
             });
             if (!ended)
                 spdlog::error("job={} its cancelling could not be stored: {}", run->id().str(), ended.error().chain());
-            self->running_.erase(run->id());
+            self->queue_.give_back(run->id());
         },
         boost::asio::detached);
 }
 
 void Engine::begin(const Job& job) {
-    running_.insert(job.id);
+    queue_.take(job.id);
     slots_taken_ += takes_slot(job.kind) ? 1 : 0;
     if (!job.vm.empty()) busy_vms_[job.vm] = job.id;
     auto run = std::make_shared<Run>(services_, commits_, job);
@@ -250,7 +242,7 @@ boost::asio::awaitable<void> Engine::finish(RunPtr run, Result<Json> outcome) {
                       ended.error().chain());
     crash_point(row->kind + ".end");
     services_.progress->forget(run->id());
-    running_.erase(run->id());
+    queue_.give_back(run->id());
     slots_taken_ -= takes_slot(row->kind) ? 1 : 0;
     if (const auto busy = busy_vms_.find(run->vm()); busy != busy_vms_.end() && busy->second == run->id())
         busy_vms_.erase(busy);

@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "daemon/jobs/job_queue.h"
 #include "daemon/jobs/run.h"
 #include "daemon/jobs/services.h"
 
@@ -22,7 +23,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     void start();
     /// Begins nothing new; what runs goes on until the loop ends, and is taken up by the next daemon.
     void stop();
-    [[nodiscard]] std::size_t running() const { return running_.size(); }
+    [[nodiscard]] std::size_t running() const { return queue_.taken(); }
 
   private:
     void on_commit(const std::vector<Event>& events);
@@ -37,7 +38,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     Services services_;
     std::shared_ptr<Signal> commits_;
     std::unique_ptr<store::Subscription> subscription_;
-    std::set<JobId> running_;
+    JobQueue queue_;
     std::map<VmId, JobId> busy_vms_;
     std::chrono::steady_clock::time_point
         hosts_awaited_until_;  ///< what was open at the start lets the hosts be connected first

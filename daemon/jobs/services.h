@@ -37,6 +37,7 @@ struct Settings {
 };
 
 class MigrationDesk;
+class Placer;
 class PlanDesk;
 
 struct Services {
@@ -52,6 +53,7 @@ struct Services {
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
     /// How hosts that may take a VM are compared: the cluster's policies, and what VMs use. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
+    std::shared_ptr<Placer> placer = {};        ///< where VMs go; the engine makes it where none is given
 };
 
 }  // namespace ballast::jobs

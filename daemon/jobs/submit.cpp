@@ -48,11 +48,12 @@ Result<void> check_may_act(const Snapshot& snapshot, const Vm& vm) {
 }
 
 /// A name that is taken, also by a VM that is still being created.
-Result<void> check_name_free(const Snapshot& snapshot, const std::string& name) {
-    const Vm* taken = snapshot.vms.find_if([&](const Vm& vm) { return vm.name == name; });
-    if (taken == nullptr) return {};
-    return fail(Code::already_exists, "a VM named '{}' exists already ({}{}); choose another name", name, taken->id,
-                taken->host ? " on " + host_name(snapshot, *taken->host) : "");
+Result<void> check_name_free(store::Transaction& transaction, const std::string& name) {
+    const auto taken = transaction.find_vm_named(name);
+    const Vm* vm = taken ? transaction.snapshot().vms.find(*taken) : nullptr;
+    if (vm == nullptr) return {};
+    return fail(Code::already_exists, "a VM named '{}' exists already ({}{}); choose another name", name, vm->id,
+                vm->host ? " on " + host_name(transaction.snapshot(), *vm->host) : "");
 }
 
 /// The row of a VM to be: it reserves the name, and the list shows it at once.
@@ -60,7 +61,7 @@ Result<Vm> make_vm_row(store::Transaction& transaction, const JobRequest& reques
     BALLAST_TRY(const auto params, parse_as<VmCreateParams>(request.params.text, ""));
     BALLAST_CHECK(check_name("VM", params.name));
     BALLAST_CHECK(check(params.spec));
-    BALLAST_CHECK(check_name_free(transaction.snapshot(), params.name));
+    BALLAST_CHECK(check_name_free(transaction, params.name));
     Vm vm;
     vm.id = request.vm.empty() ? VmId(transaction.ids().uuid()) : request.vm;
     vm.name = params.name;

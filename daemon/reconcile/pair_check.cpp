@@ -189,31 +189,51 @@ asio::awaitable<void> PairChecker::remove_leftovers(std::shared_ptr<drivers::Hos
     }
 }
 
+/// Looked at again only when some host has changed: this is asked after each check.
+void PairChecker::follow_ready(const std::shared_ptr<const Snapshot>& snapshot) {
+    bool changed = false;
+    snapshot->hosts.for_each_change(seen_->hosts, [&](const auto&, const auto&) { changed = true; });
+    seen_ = snapshot;
+    if (!changed) return;
+    const auto is_ready = [](const Host& host) { return host.managed && host.state == HostState::up; };
+    std::erase_if(ready_since_, [&](const auto& known) {
+        const Host* host = snapshot->hosts.find(known.first);
+        return host == nullptr || !is_ready(*host);
+    });
+    ready_ = snapshot->hosts.select(is_ready);
+    for (const auto& host : ready_) ready_since_.emplace(host->id, clock_->now());
+}
+
+/// When the pair was checked last, or that was tried; the beginning of time: not since both are ready.
+Timestamp PairChecker::looked_at(const Snapshot& snapshot, const HostId& from, const HostId& to) const {
+    const Timestamp ready_at = std::max(ready_since_.at(from), ready_since_.at(to));
+    const auto since_ready = [&](Timestamp time) { return time >= ready_at ? time : Timestamp{}; };
+    const PairId id = pair_id(from, to);
+    const HostPair* row = snapshot.pairs.find(id);
+    const Timestamp checked = row != nullptr ? since_ready(row->checked) : Timestamp{};
+    const auto tried = tried_.find(id);
+    return tried != tried_.end() ? std::max(checked, since_ready(tried->second)) : checked;
+}
+
 /// The pair of ready and idle hosts that was looked at longest ago, if that is long enough.
 std::optional<std::pair<HostId, HostId>> PairChecker::most_urgent() {
     const auto snapshot = store_->snapshot();
-    const auto ready =
-        snapshot->hosts.select([](const Host& host) { return host.managed && host.state == HostState::up; });
-    const Timestamp now = clock_->now();
-    std::erase_if(ready_since_, [&](const auto& known) {
-        return std::ranges::none_of(ready, [&](const auto& host) { return host->id == known.first; });
-    });
-    for (const auto& host : ready) ready_since_.emplace(host->id, now);
+    follow_ready(snapshot);
+    const std::size_t all = ready_.size() * ready_.size();
+    const std::size_t begin = all > pairs_looked_at ? looked_up_to_ : 0;
     std::optional<std::pair<HostId, HostId>> found;
-    Timestamp oldest = now - interval_;
-    for (const auto& from : ready) {
-        for (const auto& to : ready) {
-            if (from == to || busy_.contains(from->id) || busy_.contains(to->id)) continue;
-            const PairId id = pair_id(from->id, to->id);
-            const HostPair* row = snapshot->pairs.find(id);
-            const Timestamp ready_at = std::max(ready_since_.at(from->id), ready_since_.at(to->id));
-            Timestamp looked = row != nullptr && row->checked >= ready_at ? row->checked : Timestamp{};
-            if (const auto tried = tried_.find(id); tried != tried_.end())
-                looked = std::max(looked, tried->second >= ready_at ? tried->second : Timestamp{});
-            if (looked > oldest) continue;
-            oldest = looked;
-            found.emplace(from->id, to->id);
-        }
+    Timestamp oldest = clock_->now() - interval_;
+    for (std::size_t i = 0; i < std::min(all, pairs_looked_at); ++i) {
+        const std::size_t at = (begin + i) % all;
+        looked_up_to_ = at + 1;
+        const HostId& from = ready_[at / ready_.size()]->id;
+        const HostId& to = ready_[at % ready_.size()]->id;
+        if (from == to || busy_.contains(from) || busy_.contains(to)) continue;
+        const Timestamp looked = looked_at(*snapshot, from, to);
+        if (looked > oldest) continue;
+        oldest = looked;
+        found.emplace(from, to);
+        if (looked == Timestamp{}) break;
     }
     return found;
 }

@@ -46,6 +46,9 @@ struct ComparedFeatures {
 
 /// Ten hosts have 90 pairs of about a second each: one after the other they would take minutes.
 inline constexpr std::size_t checks_at_once = 4;
+/// How many pairs are looked at to find the next: a thousand hosts have a million, and the loop must not stand still.
+/// Of up to a hundred hosts all are.
+inline constexpr std::size_t pairs_looked_at = 10'000;
 
 class PairChecker : public std::enable_shared_from_this<PairChecker> {
   public:
@@ -70,6 +73,8 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     boost::asio::awaitable<void> remove_leftovers(std::shared_ptr<drivers::HostDriver> host, std::string pool);
     drivers::Task<HostPair> store(HostPair pair);
     [[nodiscard]] std::optional<std::pair<HostId, HostId>> most_urgent();
+    void follow_ready(const std::shared_ptr<const Snapshot>& snapshot);
+    [[nodiscard]] Timestamp looked_at(const Snapshot& snapshot, const HostId& from, const HostId& to) const;
     void begin_checks();
     boost::asio::awaitable<void> check_one(HostId from, HostId to);
 
@@ -79,10 +84,13 @@ class PairChecker : public std::enable_shared_from_this<PairChecker> {
     std::shared_ptr<const Clock> clock_;
     std::shared_ptr<IdSource> ids_;
     Milliseconds interval_;
-    Milliseconds look_;                        ///< between two looks for a pair that is due
-    std::set<HostId> busy_;                    ///< hosts of the checks that run now
-    std::map<PairId, Timestamp> tried_;        ///< also those that failed
+    Milliseconds look_;                  ///< between two looks for a pair that is due
+    std::set<HostId> busy_;              ///< hosts of the checks that run now
+    std::map<PairId, Timestamp> tried_;  ///< also those that failed
+    std::shared_ptr<const Snapshot> seen_ = std::make_shared<const Snapshot>();  ///< by which `ready_` was found
+    std::vector<std::shared_ptr<const Host>> ready_;
     std::map<HostId, Timestamp> ready_since_;  ///< what was found before a host was (again) ready is not fresh
+    std::size_t looked_up_to_ = 0;             ///< where the next look goes on when it can't be at all pairs
 };
 
 }  // namespace ballast::reconcile

@@ -57,26 +57,27 @@ HostSample make_sample(const HostId& host, drivers::HostStats swept, Timestamp t
 
 std::shared_ptr<const StatsTable> StatsBoard::now() const {
     const std::scoped_lock lock(mutex_);
-    return table_;
+    if (!given_out_) given_out_ = std::make_shared<const StatsTable>(table_);
+    return given_out_;
+}
+
+std::shared_ptr<const HostSample> StatsBoard::find(const HostId& host) const {
+    const std::scoped_lock lock(mutex_);
+    const auto at = table_.hosts.find(host);
+    return at == table_.hosts.end() ? nullptr : at->second;
 }
 
 void StatsBoard::publish(HostSample sample) {
-    const HostId host = sample.host;
-    replace(host, std::make_shared<const HostSample>(std::move(sample)));
+    auto made = std::make_shared<const HostSample>(std::move(sample));
+    const std::scoped_lock lock(mutex_);
+    table_.hosts.insert_or_assign(made->host, made);
+    given_out_.reset();
 }
 
 void StatsBoard::forget(const HostId& host) {
-    replace(host, nullptr);
-}
-
-void StatsBoard::replace(const HostId& host, std::shared_ptr<const HostSample> sample) {
     const std::scoped_lock lock(mutex_);
-    StatsTable next = *table_;
-    if (sample)
-        next.hosts.insert_or_assign(host, std::move(sample));
-    else
-        next.hosts.erase(host);
-    table_ = std::make_shared<const StatsTable>(std::move(next));
+    table_.hosts.erase(host);
+    given_out_.reset();
 }
 
 }  // namespace ballast::reconcile

@@ -1,7 +1,8 @@
 #pragma once
 // The last statistics of every host and VM: published per sweep as an immutable value, in memory only, never through
-// the store's writer (ARCHITECTURE.md 2, SAFETY.md 14). A publish copies the list of hosts, not their VMs. StatsBoard
-// is thread-safe; StatsTable and HostSample never change once published.
+// the store's writer (ARCHITECTURE.md 2, SAFETY.md 14). Who asks for the table makes the board copy its list of hosts,
+// not their VMs, and only where something was published since. StatsBoard is thread-safe; StatsTable and HostSample
+// never change once given out.
 
 #include <chrono>
 #include <map>
@@ -45,14 +46,15 @@ struct StatsTable {
 class StatsBoard {
   public:
     [[nodiscard]] std::shared_ptr<const StatsTable> now() const;
+    /// One host's last sample, or nullptr.
+    [[nodiscard]] std::shared_ptr<const HostSample> find(const HostId& host) const;
     void publish(HostSample sample);
     void forget(const HostId& host);
 
   private:
-    void replace(const HostId& host, std::shared_ptr<const HostSample> sample);
-
     mutable std::mutex mutex_;
-    std::shared_ptr<const StatsTable> table_ = std::make_shared<const StatsTable>();
+    StatsTable table_;
+    mutable std::shared_ptr<const StatsTable> given_out_;  ///< nullptr: out of date
 };
 
 }  // namespace ballast::reconcile

@@ -81,8 +81,8 @@ drivers::Task<> Reconciler::sweep(HostId host) {
     const auto driver = registry_->find(host);
     if (!driver) co_return fail(Code::unavailable, "host {} has no connection", host);
     BALLAST_CO_TRY(auto swept, co_await driver->statistics().sweep());
-    const auto before = board_->now();
-    HostSample sample = make_sample(host, std::move(swept), clock_->now(), Steady::now(), before->find(host));
+    const auto before = board_->find(host);
+    HostSample sample = make_sample(host, std::move(swept), clock_->now(), Steady::now(), before.get());
     compare(host, sample);
     board_->publish(std::move(sample));
     co_return Result<void>{};

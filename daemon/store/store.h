@@ -66,6 +66,9 @@ class Transaction {
     [[nodiscard]] virtual IdSource& ids() = 0;
     [[nodiscard]] virtual const WriteContext& context() const = 0;
 
+    /// Some VM of that name, found without a look at every VM.
+    [[nodiscard]] virtual std::optional<VmId> find_vm_named(const std::string& name) = 0;
+
     virtual void put(Host row, EventNote note) = 0;
     virtual void put(Vm row, EventNote note) = 0;
     virtual void put(Pool row, EventNote note) = 0;

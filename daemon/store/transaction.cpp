@@ -49,6 +49,15 @@ void StoreTransaction::log(Event event, RowChange change) {
     events_.push_back(std::move(event));
 }
 
+std::optional<VmId> StoreTransaction::find_vm_named(const std::string& name) {
+    return guarded([&]() -> std::optional<VmId> {
+        static const std::string by_name = "SELECT id FROM vms WHERE name = ? LIMIT 1";
+        Query query = connection_.cached(by_name);
+        query.bind(name);
+        return query.step() ? std::optional(VmId(query.text(0))) : std::nullopt;
+    });
+}
+
 std::optional<RememberedAnswer> StoreTransaction::find_answer(std::string_view actor, std::string_view key) {
     return guarded(
         [&] { return store::find_answer(connection_, std::string(actor), std::string(key), now_ - answers_kept_); });

@@ -31,6 +31,8 @@ class StoreTransaction final : public Transaction {
     [[nodiscard]] IdSource& ids() override { return ids_; }
     [[nodiscard]] const WriteContext& context() const override { return context_; }
 
+    [[nodiscard]] std::optional<VmId> find_vm_named(const std::string& name) override;
+
     void put(Host row, EventNote note) override { put_row(std::move(row), std::move(note)); }
     void put(Vm row, EventNote note) override { put_row(std::move(row), std::move(note)); }
     void put(Pool row, EventNote note) override { put_row(std::move(row), std::move(note)); }

@@ -37,6 +37,10 @@ void Fleet::follow(std::shared_ptr<const Snapshot> next) {
 void Fleet::prefer(Preferences preferences) {
     preferences_ = std::move(preferences);
     classes_.clear();
+    redundancy_.reset();
+    if (!preferences_.n_plus_one) return;
+    redundancy_.emplace(*preferences_.n_plus_one);
+    for (Slot slot = 0; slot < views_.size(); ++slot) follow_redundancy(slot);
 }
 
 void Fleet::hold(Claim claim) {
@@ -60,6 +64,7 @@ void Fleet::take(const Residency::Changes& changes) {
         const auto& place = places[slot];
         views_[slot] = takes_part(slot) ? view_host(*snapshot(), *place.host, VmId(), place.residents) : HostView{};
         count_again(slot);
+        follow_redundancy(slot);
         changed_at_[slot] = journal_begin_ + journal_.size();
         journal_.push_back(slot);
     }
@@ -77,6 +82,14 @@ void Fleet::count_again(Slot slot) {
     if (counted_[slot]) count_place(places_, *counted_[slot], -1);
     if (host) count_place(places_, *host, 1);
     counted_[slot] = host;
+}
+
+void Fleet::follow_redundancy(Slot slot) {
+    if (!redundancy_) return;
+    if (takes_part(slot))
+        redundancy_->set(views_[slot]);
+    else
+        redundancy_->remove(residency_.places()[slot].id);
 }
 
 Fleet::Class& Fleet::class_of(const PlacementRequest& request) {
@@ -130,16 +143,18 @@ void Fleet::consider(Search& search, Slot slot, const HostView& view) const {
 }
 
 /// A host where the VM holds something itself, which does not count against it.
-void Fleet::consider_own(Search& search, Slot slot) const {
+HostView Fleet::view_without(Slot slot, const VmId& vm) const {
     const auto& place = residency_.places()[slot];
-    consider(search, slot, view_host(*snapshot(), *place.host, search.request.vm, place.residents));
+    return view_host(*snapshot(), *place.host, vm, place.residents);
 }
 
-std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
-    Search search{.request = request, .seed = seed, .around = without_groups(request, preferences_)};
-    search.around.groups =
-        view_groups(*snapshot(), request.spec, request.vm, residency_.members_of(request.spec), places_);
-    const auto own = residency_.places_of(request.vm);
+void Fleet::consider_own(Search& search, Slot slot) const {
+    consider(search, slot, view_without(slot, search.request.vm));
+}
+
+/// By class where the request has one, best host first; else every host.
+void Fleet::look_through(Search& search, const std::vector<Slot>& own) {
+    const PlacementRequest& request = search.request;
     const auto is_own = [&](Slot slot) { return std::ranges::binary_search(own, slot); };
     const auto look = [&](Slot slot) {
         if (!takes_part(slot)) return;
@@ -147,22 +162,36 @@ std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64
     };
     if (request.only) {
         if (const auto slot = residency_.find(*request.only)) look(*slot);
-    } else if (has_class(*snapshot(), request)) {
-        Class& kind = class_of(request);
-        kind.used = ++asked_;
-        rank_changed(kind);
-        for (const Slot slot : own) look(slot);
-        kind.order.visit_best_first([&](std::size_t index, Tournament::Key bound) {
-            const auto slot = static_cast<Slot>(index);
-            const Standing at_best{bound, tie_break(seed, hashes_[slot])};
-            const bool beaten = search.best && at_best <= search.standing;
-            if (!beaten && !is_own(slot) && !search.leaves_out(residency_.places()[slot].id))
-                consider(search, slot, views_[slot]);
-            return search.best ? search.standing.rank : Tournament::out + 1;
-        });
-    } else {
-        for (Slot slot = 0; slot < views_.size(); ++slot) look(slot);
+        return;
     }
+    if (!has_class(*snapshot(), request)) {
+        for (Slot slot = 0; slot < views_.size(); ++slot) look(slot);
+        return;
+    }
+    Class& kind = class_of(request);
+    kind.used = ++asked_;
+    rank_changed(kind);
+    for (const Slot slot : own) look(slot);
+    kind.order.visit_best_first([&](std::size_t index, Tournament::Key bound) {
+        const auto slot = static_cast<Slot>(index);
+        const Standing at_best{bound, tie_break(search.seed, hashes_[slot])};
+        const bool beaten = search.best && at_best <= search.standing;
+        if (!beaten && !is_own(slot) && !search.leaves_out(residency_.places()[slot].id))
+            consider(search, slot, views_[slot]);
+        return search.best ? search.standing.rank : Tournament::out + 1;
+    });
+}
+
+std::optional<HostId> Fleet::choose(const PlacementRequest& request, std::uint64_t seed) {
+    Search search{.request = request, .seed = seed, .around = without_groups(request, preferences_)};
+    search.around.groups =
+        view_groups(*snapshot(), request.spec, request.vm, residency_.members_of(request.spec), places_);
+    if (redundancy_) search.around.redundancy = &*redundancy_;
+    const auto own = residency_.places_of(request.vm);
+    for (const Slot slot : own)  // what the VM holds itself does not count, for N+1 neither
+        if (redundancy_ && takes_part(slot)) redundancy_->set(view_without(slot, request.vm));
+    look_through(search, own);
+    for (const Slot slot : own) follow_redundancy(slot);
     return search.best ? std::optional(residency_.places()[*search.best].id) : std::nullopt;
 }
 
@@ -170,6 +199,7 @@ Basis Fleet::basis_of(const HostId& host, const VmSpec& spec) const {
     Basis basis{.snapshot = snapshot(),
                 .host = host,
                 .residents = {},
+                .groups = groups_of(spec),
                 .members = residency_.members_of(spec),
                 .places = places_};
     if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;

@@ -6,6 +6,10 @@
 // groups of VMs are left out of the class and asked best host first, until one that fits is better than what is left.
 // A rank in the tournament is therefore a bound: no request of its class ranks that host higher.
 //
+// N+1 (redundancy.h), where it is asked for, is asked of the best host first, too. Beyond the limit of its search, and
+// where many hosts can't be absorbed, it may answer otherwise than decide(), which knows nothing from before
+// (absorb.h).
+//
 // Never claims and never explains: decide() does, when a request finds no host. Pure, no clock; one thread at a time.
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 #include "scheduler/fleet/residency.h"
 #include "scheduler/fleet/tournament.h"
 #include "scheduler/placement.h"
+#include "scheduler/redundancy.h"
 
 namespace ballast::scheduler {
 
@@ -56,16 +61,20 @@ class Fleet {
 
     void take(const Residency::Changes& changes);
     void count_again(Slot slot);
+    void follow_redundancy(Slot slot);
+    void look_through(Search& search, const std::vector<Slot>& own);
     Class& class_of(const PlacementRequest& request);
     void make_room();
     void rank_changed(Class& kind);
     void rank_slot(Class& kind, Slot slot);
     void consider(Search& search, Slot slot, const HostView& view) const;
     void consider_own(Search& search, Slot slot) const;
+    [[nodiscard]] HostView view_without(Slot slot, const VmId& vm) const;
     [[nodiscard]] bool takes_part(Slot slot) const;
 
     Residency residency_;
     Preferences preferences_;
+    std::optional<Redundancy> redundancy_;              // where the preferences ask for N+1
     std::vector<HostView> views_;                       // by slot
     std::vector<std::shared_ptr<const Host>> counted_;  // by slot: as it is counted in places_
     Groups places_;                                     // hosts and zones that accept work

@@ -223,7 +223,22 @@ Residents follow_rows(Residents rows, const Snapshot& before, const Snapshot& no
     return rows;
 }
 
+/// The VM's spec may have got further groups since the decision.
+bool knows_groups(const Basis& basis, const VmSpec& of) {
+    bool known = true;
+    for_each_group(of, [&](const std::string& group) {
+        known = known && std::ranges::find(basis.groups, group) != basis.groups.end();
+    });
+    return known;
+}
+
 }  // namespace
+
+std::vector<std::string> groups_of(const VmSpec& spec) {
+    std::vector<std::string> groups;
+    for_each_group(spec, [&](const std::string& group) { groups.push_back(group); });
+    return groups;
+}
 
 Residents residents_now(const Snapshot& now, const Basis& basis) {
     const auto here = [&](const std::vector<HostId>& hosts) {
@@ -236,6 +251,7 @@ Residents residents_now(const Snapshot& now, const Basis& basis) {
 
 Groups groups_now(const Snapshot& now, const Basis& basis, const VmSpec& of, const VmId& except) {
     if (!has_groups(of)) return {};
+    if (!knows_groups(basis, of)) return view_groups(now, &of, except);
     Groups places = basis.places;
     now.hosts.for_each_change(basis.snapshot->hosts, [&](const auto& before, const auto& after) {
         if (before) count_place(places, *before, -1);

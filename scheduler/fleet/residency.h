@@ -81,10 +81,13 @@ struct Basis {
     std::shared_ptr<const Snapshot> snapshot;
     HostId host;
     Residents residents;
-    Residents members;  ///< of the VM's groups, on any host
-    Groups places;      ///< hosts and zones that accept work; no group
+    std::vector<std::string> groups;  ///< of the VM
+    Residents members;                ///< of these groups, on any host
+    Groups places;                    ///< hosts and zones that accept work; no group
 };
 
+/// Each group of the VM once.
+[[nodiscard]] std::vector<std::string> groups_of(const VmSpec& spec);
 /// The rows that may count there now.
 [[nodiscard]] Residents residents_now(const Snapshot& now, const Basis& basis);
 /// The groups of the VM now, without what `except` holds.

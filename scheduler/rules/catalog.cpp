@@ -12,6 +12,7 @@
 #include "scheduler/rules/host_labels.h"
 #include "scheduler/rules/host_ready.h"
 #include "scheduler/rules/memory_fit.h"
+#include "scheduler/rules/n_plus_one.h"
 #include "scheduler/rules/network_reachable.h"
 #include "scheduler/rules/numa_fit.h"
 #include "scheduler/rules/pair_ready.h"
@@ -42,7 +43,7 @@ constexpr std::array catalog{
     entry<HostLabels>(),       entry<Taints>(),        entry<CpuCompatible>(), entry<StorageReachable>(),
     entry<NetworkReachable>(), entry<Devices>(),       entry<AntiAffinity>(),  entry<Affinity>(),
     entry<GroupLimit>(),       entry<Spread>(),        entry<NumaFit>(),       entry<CpuFit>(),
-    entry<MemoryFit>(),        entry<WorkingSetFit>(),
+    entry<MemoryFit>(),        entry<WorkingSetFit>(), entry<NPlusOneRule>(),
 };
 
 }  // namespace

@@ -22,11 +22,14 @@ namespace ballast::scheduler {
 /// of its promises, and of the VM. zone: also what lies on the hosts of its zone. cluster: what lies anywhere.
 enum class RuleScope : std::uint8_t { host, zone, cluster };
 
+class Redundancy;
+
 /// What lies around the candidates, the same for all of them. Made once for each decision.
 struct Surroundings {
     Groups groups;                      ///< those of the VM
     const ClusterLoad* load = nullptr;  ///< what VMs use; null: not known
     Weights weights = {};               ///< how hosts that fit are compared
+    Redundancy* redundancy = nullptr;   ///< null: N+1 is not asked for
 };
 
 /// One host asked about one VM.

@@ -11,6 +11,7 @@
 #include "scheduler/scorers/packing.h"
 #include "scheduler/scorers/page_sharing.h"
 #include "scheduler/scorers/power.h"
+#include "scheduler/scorers/redundancy_kept.h"
 #include "scheduler/scorers/room_for_big.h"
 #include "scheduler/scorers/vcpus_left.h"
 #include "scheduler/scorers/wishes.h"
@@ -28,7 +29,7 @@ constexpr ScorerEntry entry() {
 constexpr std::array catalog{
     entry<MemoryLeft>(), entry<VcpusLeft>(),  entry<Packing>(),       entry<RoomForBig>(),
     entry<LoadLeft>(),   entry<Contention>(), entry<Power>(),         entry<PageSharing>(),
-    entry<Closeness>(),  entry<Wishes>(),     entry<AvoidedTaints>(),
+    entry<Closeness>(),  entry<Wishes>(),     entry<AvoidedTaints>(), entry<RedundancyKept>(),
 };
 static_assert(catalog.size() <= Weights::most);
 

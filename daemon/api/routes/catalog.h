@@ -7,6 +7,7 @@
 
 namespace ballast::api {
 
+[[nodiscard]] std::vector<Route> capacity_routes();
 [[nodiscard]] std::vector<Route> cluster_routes();
 [[nodiscard]] std::vector<Route> console_routes();
 [[nodiscard]] std::vector<Route> event_routes();

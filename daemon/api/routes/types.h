@@ -93,6 +93,13 @@ struct PlacementAsk {
 };
 BOOST_DESCRIBE_STRUCT(PlacementAsk, (), (spec, host))
 
+struct CapacityAsk {
+    VmSpec spec;
+    std::string host;             ///< name or id: only there; empty: the whole cluster
+    std::int64_t limit = 10'000;  ///< how many are tried at most
+};
+BOOST_DESCRIBE_STRUCT(CapacityAsk, (), (spec, host, limit))
+
 struct TokenAsk {
     std::string name;
     Right right = Right::viewer;

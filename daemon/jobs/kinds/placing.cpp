@@ -3,23 +3,39 @@
 #include <algorithm>
 
 #include "core/try.h"
+#include "daemon/jobs/placer.h"
 #include "daemon/jobs/plan_gate.h"
 
 namespace ballast::jobs {
+namespace {
+
+/// The placer's choice. Where what others have just decided leaves none, the last word is the store's: a claim that
+/// fails frees its room again.
+Result<HostId> best_host(const Run& run, Placer& placer, const scheduler::PlacementRequest& request,
+                         const std::string& name, std::uint64_t seed) {
+    if (const auto host = placer.choose(request, seed)) return *host;
+    const scheduler::Decision decision = scheduler::decide(*run.snapshot(), request, seed, placer.preferences());
+    if (decision.chosen) return *decision.chosen;
+    return std::unexpected(scheduler::refusal(decision, name));
+}
+
+}  // namespace
 
 Task<> claim_best_host(RunPtr run, scheduler::PlacementRequest request, std::string name, std::string step,
                        Claimer claimer) {
     const std::uint64_t seed = std::hash<std::string>{}(run->id().str());
+    const auto placer = run->services().placer;
     Result<void> claimed{};
     for (int attempt = 0; attempt < most_decisions; ++attempt) {
+        BALLAST_CO_TRY(const HostId host,
+                       best_host(*run, *placer, request, name, seed + static_cast<std::uint64_t>(attempt)));
         const auto snapshot = run->snapshot();
-        const scheduler::Decision decision = scheduler::decide(
-            *snapshot, request, seed + static_cast<std::uint64_t>(attempt), run->services().preferences());
-        if (!decision.chosen) co_return std::unexpected(scheduler::refusal(decision, name));
-        const HostId host = *decision.chosen;
-        claimed =
-            co_await run->done(step, fmt::format("on {}", host_name(*snapshot, host)),
-                               [claimer, host](store::Transaction& transaction) { return claimer(transaction, host); });
+        const scheduler::Basis basis = placer->basis_of(host, request.spec);
+        const auto hold =
+            placer->hold(scheduler::make_claim(*snapshot, host, request, run->id(), run->services().clock->now()));
+        claimed = co_await run->done(
+            step, fmt::format("on {}", host_name(*snapshot, host)),
+            [claimer, basis](store::Transaction& transaction) { return claimer(transaction, basis); });
         if (claimed || !lost_a_race(claimed.error())) co_return claimed;
     }
     co_return claimed;

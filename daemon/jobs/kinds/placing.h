@@ -6,12 +6,14 @@
 #include <string>
 
 #include "daemon/jobs/run.h"
+#include "scheduler/fleet/residency.h"
 #include "scheduler/placement.h"
 
 namespace ballast::jobs {
 
-/// Writes the claim (and what belongs to it) for the chosen host; called inside the transaction, on current rows.
-using Claimer = std::function<Result<void>(store::Transaction&, const HostId&)>;
+/// Writes the claim (and what belongs to it) for the chosen host, guarded by `basis`; called inside the transaction, on
+/// current rows.
+using Claimer = std::function<Result<void>(store::Transaction&, const scheduler::Basis& basis)>;
 
 /// Commits `step` as done, with the claim, on the best host. Errors: the scheduler's refusal, which lists every host
 /// with its reason.

@@ -9,26 +9,43 @@
 #include "daemon/jobs/kinds/kinds.h"
 #include "daemon/jobs/kinds/placing.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/placer.h"
 #include "daemon/jobs/reservations.h"
 #include "storage/resolve.h"
 
 namespace ballast::jobs {
 namespace {
 
+void sort_by_name(std::vector<std::shared_ptr<const Volume>>& volumes) {
+    std::ranges::sort(volumes, {}, [](const auto& volume) { return volume->name; });
+}
+
+/// By the VM's disks, which name them: not every volume has to be looked at.
+std::vector<std::shared_ptr<const Volume>> volumes_to_make(const Snapshot& snapshot, const Vm& vm) {
+    std::vector<std::shared_ptr<const Volume>> volumes;
+    for (const DiskSpec& disk : vm.spec.disks)
+        if (auto volume = snapshot.volumes.find_ptr(disk.volume); volume && volume->vm == vm.id)
+            volumes.push_back(std::move(volume));
+    sort_by_name(volumes);
+    return volumes;
+}
+
+/// Every volume that is the VM's, also one that no disk names any longer: nothing may be left behind.
 std::vector<std::shared_ptr<const Volume>> volumes_of(const Snapshot& snapshot, const VmId& vm) {
     auto volumes = snapshot.volumes.select([&](const Volume& volume) { return volume.vm == vm; });
-    std::ranges::sort(volumes, {}, [](const auto& volume) { return volume->name; });
+    sort_by_name(volumes);
     return volumes;
 }
 
 /// Puts the resolved spec, the volumes to be and the claim, provided the host still has the room (the plan gate of
 /// ARCHITECTURE.md 2).
-Result<void> claim_place(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host,
-                         VmSpec spec) {
+Result<void> claim_place(store::Transaction& transaction, const JobId& job, const VmId& id,
+                         const scheduler::Basis& basis, VmSpec spec) {
+    const HostId& host = basis.host;
     BALLAST_TRY(Vm vm, vm_of(transaction, id));
     const scheduler::PlacementRequest request{
         .spec = spec, .vm = id, .only = {}, .exclude = {}, .for_migration = false, .from = {}};
-    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), host, request));
+    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), basis, request));
     auto volumes = storage::plan_volumes(transaction.snapshot(), vm, spec, transaction.ids(), transaction.now());
     const std::string where = host_name(transaction.snapshot(), host);
     for (auto& volume : volumes) {
@@ -56,8 +73,8 @@ Task<> place(RunPtr run) {
     if (run->is_done("place")) co_return Result<void>{};
     BALLAST_CO_TRY(const auto params, parse_as<VmCreateParams>(run->params(), ""));
     const auto snapshot = run->snapshot();
-    BALLAST_CO_TRY(const VmSpec spec,
-                   storage::resolve_spec(*snapshot, params.spec, run->services().settings.default_pool));
+    const auto placer = run->services().placer;
+    BALLAST_CO_TRY(const VmSpec spec, placer->resolve(params.spec, run->services().settings.default_pool));
     scheduler::PlacementRequest request{
         .spec = spec, .vm = run->vm(), .only = {}, .exclude = {}, .for_migration = false, .from = {}};
     if (!params.host.empty()) {
@@ -66,10 +83,11 @@ Task<> place(RunPtr run) {
     }
     const auto reserved = place_of(*snapshot, run->vm());
     if (reserved) request.only = reserved->host;
-    const auto placed = co_await claim_best_host(run, request, params.name, "place",
-                                                 [run, spec](store::Transaction& transaction, const HostId& host) {
-                                                     return claim_place(transaction, run->id(), run->vm(), host, spec);
-                                                 });
+    const auto placed =
+        co_await claim_best_host(run, request, params.name, "place",
+                                 [run, spec](store::Transaction& transaction, const scheduler::Basis& basis) {
+                                     return claim_place(transaction, run->id(), run->vm(), basis, spec);
+                                 });
     if (!placed && reserved) co_return std::unexpected(about_place(placed.error(), *reserved));
     co_return placed;
 }
@@ -145,9 +163,10 @@ Task<Json> make(RunPtr run) {
     run->report(5, "choosing a host");
     BALLAST_CO_CHECK(co_await place(run));
     const auto placed = run->snapshot();
-    BALLAST_CO_TRY(const HostId host, owner_of(*placed->vms.find(run->vm())));
+    const auto vm = placed->vms.find_ptr(run->vm());
+    BALLAST_CO_TRY(const HostId host, owner_of(*vm));
     BALLAST_CO_TRY(const auto driver, co_await run->host(host));
-    for (const auto& volume : volumes_of(*placed, run->vm())) {
+    for (const auto& volume : volumes_to_make(*placed, *vm)) {
         BALLAST_CO_CHECK(go_on(*run));
         run->report(20, fmt::format("making volume {}", volume->name));
         BALLAST_CO_CHECK(co_await make_volume(run, driver, volume));

@@ -7,6 +7,7 @@
 #include "daemon/jobs/kinds/placing.h"
 #include "daemon/jobs/kinds/relocate.h"
 #include "daemon/jobs/params.h"
+#include "daemon/jobs/placer.h"
 
 namespace ballast::jobs {
 namespace {
@@ -21,10 +22,12 @@ scheduler::PlacementRequest request_for(const Vm& vm, const HostId& host) {
 
 /// Room on the host for a VM that is to start there, and the state `starting`, in one transaction. A new owner raises
 /// the epoch (SAFETY.md 7).
-Result<void> claim_start(store::Transaction& transaction, const JobId& job, const VmId& id, const HostId& host) {
+Result<void> claim_start(store::Transaction& transaction, const JobId& job, const VmId& id,
+                         const scheduler::Basis& basis) {
+    const HostId& host = basis.host;
     BALLAST_TRY(Vm vm, vm_of(transaction, id));
     const scheduler::PlacementRequest request = request_for(vm, host);
-    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), host, request));
+    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), basis, request));
     const std::string where = host_name(transaction.snapshot(), host);
     transaction.put(scheduler::make_claim(transaction.snapshot(), host, request, job, transaction.now()),
                     {"claim.made", fmt::format("{} claims {} on {}", vm.name, vm.spec.memory, where)});
@@ -77,10 +80,11 @@ Task<> claim_for_start(RunPtr run) {
     BALLAST_CO_TRY(const HostId host, wanted_host(*snapshot, *vm, params.host));
     BALLAST_CO_TRY(const auto driver, run->services().hosts->reachable(host));
     const Json memo{{"old_host", vm->host ? vm->host->str() : ""}};
+    const scheduler::Basis basis = run->services().placer->basis_of(host, vm->spec);
     co_return co_await run->done("claim", fmt::format("on {}", host_name(*snapshot, host)),
-                                 [run, host, memo](store::Transaction& transaction) -> Result<void> {
+                                 [run, basis, memo](store::Transaction& transaction) -> Result<void> {
                                      BALLAST_CHECK(keep_memo(transaction, run->id(), dump(memo)));
-                                     return claim_start(transaction, run->id(), run->vm(), host);
+                                     return claim_start(transaction, run->id(), run->vm(), basis);
                                  });
 }
 

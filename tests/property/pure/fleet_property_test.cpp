@@ -174,9 +174,20 @@ std::shared_ptr<const Snapshot> published(const Snapshot& snapshot) {
     return std::make_shared<const Snapshot>(snapshot);
 }
 
+Preferences any_preferences() {
+    Preferences preferences;
+    preferences.policies.standard = one_in(2) ? "spread" : "pack";
+    if (one_in(2))
+        preferences.n_plus_one =
+            NPlusOne{.strength = one_in(2) ? Strength::must : Strength::should, .group_label = one_in(2) ? "rack" : ""};
+    return preferences;
+}
+
 RC_GTEST_PROP(FleetProperty, ChoosesWhatDecideChoosesAfterEveryChange, ()) {
     Snapshot snapshot = any_cluster();
+    const Preferences preferences = any_preferences();
     Fleet fleet(published(snapshot));
+    fleet.prefer(preferences);
     const int steps = any(1, 12);
     for (int step = 0; step < steps; ++step) {
         const int changes = any(0, 4);
@@ -185,7 +196,7 @@ RC_GTEST_PROP(FleetProperty, ChoosesWhatDecideChoosesAfterEveryChange, ()) {
         for (int ask = 0; ask < 6; ++ask) {
             const PlacementRequest request = any_request(snapshot);
             const std::uint64_t seed = *rc::gen::arbitrary<std::uint64_t>();
-            RC_ASSERT(fleet.choose(request, seed) == decide(snapshot, request, seed).chosen);
+            RC_ASSERT(fleet.choose(request, seed) == decide(snapshot, request, seed, preferences).chosen);
         }
     }
 }
@@ -193,20 +204,22 @@ RC_GTEST_PROP(FleetProperty, ChoosesWhatDecideChoosesAfterEveryChange, ()) {
 RC_GTEST_PROP(FleetProperty, CountsAHeldClaimUntilItIsReleasedOrASnapshotHasIt, ()) {
     Snapshot snapshot = any_cluster();
     for (int i = 0; i < 7; ++i) snapshot.claims.erase(ClaimId("j" + std::to_string(i)));
+    const Preferences preferences = any_preferences();
     Fleet fleet(published(snapshot));
+    fleet.prefer(preferences);
     Snapshot with_claims = snapshot;
     for (int number = 0; number < 5; ++number) {
         const Claim claim = any_claim(number);
         fleet.hold(claim);
         with_claims.claims.put(claim);
         const PlacementRequest request = any_request(snapshot);
-        RC_ASSERT(fleet.choose(request, 7) == decide(with_claims, request, 7).chosen);
+        RC_ASSERT(fleet.choose(request, 7) == decide(with_claims, request, 7, preferences).chosen);
     }
     if (one_in(2)) fleet.follow(published(with_claims));
     for (int number = 0; number < 5; ++number) fleet.release(ClaimId("j" + std::to_string(number)));
     const Snapshot& now = fleet.snapshot()->claims.empty() ? snapshot : with_claims;
     const PlacementRequest request = any_request(snapshot);
-    RC_ASSERT(fleet.choose(request, 7) == decide(now, request, 7).chosen);
+    RC_ASSERT(fleet.choose(request, 7) == decide(now, request, 7, preferences).chosen);
 }
 
 RC_GTEST_PROP(FleetProperty, TheGuardOnWhatChangedRefusesWhatTheGuardOnEverythingRefuses, ()) {
@@ -215,7 +228,8 @@ RC_GTEST_PROP(FleetProperty, TheGuardOnWhatChangedRefusesWhatTheGuardOnEverythin
     fleet.hold(any_claim(9));
     const HostId host(host_number(any(0, most_hosts)));
     const PlacementRequest request = any_request(snapshot);
-    const Basis basis = fleet.basis_of(host, request.spec);
+    const bool spec_changed_since = one_in(3);
+    const Basis basis = fleet.basis_of(host, spec_changed_since ? any_request(snapshot).spec : request.spec);
     const int changes = any(0, 12);
     for (int i = 0; i < changes; ++i) change(snapshot);
     const auto quick = check_claim(snapshot, basis, request);

@@ -54,6 +54,26 @@ TEST_F(VmsTest, DecidesOnADryRunAndChangesNothing) {
     EXPECT_EQ(parsed(client().post("/api/v1/placements", R"({"spec":{"memory":"64G"}})"))["chosen"], nullptr);
 }
 
+TEST_F(VmsTest, SaysHowManyMoreFitAndWhatBreaksFirst) {
+    put(a_host("h1").memory(gibibytes(4)).build());
+    put(a_host("h2").memory(gibibytes(8)).build());
+    start();
+    const auto viewer = client_with(make_token("eyes", Right::viewer));
+    HttpClient asking = viewer;
+    const auto answer = asking.post("/api/v1/capacity", R"({"spec":{"memory":"1G"}})");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(parsed(answer)["more"], 10);
+    EXPECT_EQ(parsed(answer)["limited_by"], "memory_fit");
+    EXPECT_EQ(parsed(answer)["first_break"]["host"], "h1");
+    EXPECT_TRUE(snapshot()->claims.empty());
+    const auto there = asking.post("/api/v1/capacity", R"({"spec":{"memory":"1G"},"host":"h1","limit":2})");
+    EXPECT_EQ(parsed(there)["more"], 2);
+    EXPECT_EQ(parsed(there)["at_least"], true);
+    EXPECT_THAT(asking.post("/api/v1/capacity", R"({"spec":{},"limit":0})"), IsProblem(400, "invalid_argument"));
+    EXPECT_THAT(asking.post("/api/v1/capacity", R"({"spec":{"vcpus":100000}})"), IsProblem(400, "invalid_argument"));
+    EXPECT_THAT(asking.post("/api/v1/capacity", R"({"spec":{},"host":"h9"})"), IsProblem(404, "not_found"));
+}
+
 TEST_F(VmsTest, RefusesVerbsOnAnObservedVmAndOnAnObservedHost) {
     put(a_host("h1").observed().build());
     put(a_vm("web1").on("h1").observed().build());

@@ -249,6 +249,22 @@ TEST(Command, CreateNamesTheReservationWhoseRoomItTakes) {
     EXPECT_THAT(script.requests.front().body, HasSubstr(R"("reservation":"shop")"));
 }
 
+TEST(Command, CapacityIsATableOfHostsAndASentence) {
+    Script script;
+    script.on(
+        "POST /api/v1/capacity",
+        R"({"more":10,"summary":"10 more fit; memory_fit breaks","hosts":[{"name":"h1","more":3,"limited_by":"memory_fit","detail":"needs 1.1 GiB, has 600 MiB"},{"name":"h2","more":7,"limited_by":"memory_fit","detail":"needs 1.1 GiB, has 200 MiB"}]})");
+    const Ran ran = ballast(script, {"capacity", "--memory", "1G", "--vcpus", "2", "--limit", "50"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_EQ(ran.out,
+              "HOST  MORE  LIMITED BY  WHY\n"
+              "h1       3  memory_fit  needs 1.1 GiB, has 600 MiB\n"
+              "h2       7  memory_fit  needs 1.1 GiB, has 200 MiB\n"
+              "10 more fit; memory_fit breaks\n");
+    EXPECT_EQ(ballast(script, {"capacity", "--limit", "0"}).exit, 2);
+    EXPECT_EQ(ballast(script, {"capacity", "--memory", "much"}).exit, 2);
+}
+
 TEST(Command, CreateSendsOnlyWhatWasSaid) {
     Script script;
     script.accepts("POST /api/v1/vms", "J1");

@@ -245,6 +245,15 @@ TEST(ConfigLoad, OwnPlacementPoliciesAreTablesOfWeights) {
     EXPECT_EQ(*again, *config);
 }
 
+TEST(ConfigLoad, NPlusOneIsOffUntilItIsAskedFor) {
+    EXPECT_EQ(parse("", file)->placement.n_plus_one, NPlusOneMode::off);
+    const auto config = parse("[placement]\nn_plus_one = \"must\"\nn_plus_one_group = \"rack\"\n", file);
+    ASSERT_TRUE(config) << error_of(config);
+    EXPECT_EQ(config->placement.n_plus_one, NPlusOneMode::must);
+    EXPECT_EQ(config->placement.n_plus_one_group, "rack");
+    EXPECT_THAT(error_in("[placement]\nn_plus_one = \"yes\"\n"), AllOf(HasSubstr("n_plus_one"), HasSubstr("should")));
+}
+
 TEST(ConfigLoad, APlacementPolicyThatIsNonsenseIsRefusedWithItsLine) {
     const auto refused = [](const std::string& line) {
         return error_in("[[placement.policies]]\nname = \"x\"\n" + line + "\n");

@@ -33,5 +33,14 @@ TEST(Policies, ThatNameNoScorerOrNoPolicyAreRefusedByName) {
                 AllOf(HasSubstr("placement.policy"), HasSubstr("'night'"), HasSubstr("there are spread, pack")));
 }
 
+TEST(Policies, NPlusOneIsWhatTheFileWantsOfIt) {
+    EXPECT_FALSE(n_plus_one_of({}));
+    const auto wish = n_plus_one_of({.n_plus_one = config::NPlusOneMode::should});
+    ASSERT_TRUE(wish);
+    EXPECT_EQ(wish->strength, Strength::should);
+    const auto must = n_plus_one_of({.n_plus_one = config::NPlusOneMode::must, .n_plus_one_group = "rack"});
+    EXPECT_EQ(*must, (scheduler::NPlusOne{.strength = Strength::must, .group_label = "rack"}));
+}
+
 }  // namespace
 }  // namespace ballast::daemon

@@ -7,6 +7,7 @@
 
 #include "core/host.h"
 #include "core/job.h"
+#include "core/migration.h"
 #include "core/vm.h"
 
 namespace ballast {
@@ -66,6 +67,38 @@ TEST(Json, RoundTripsARowWithOptionalsMapsAndLists) {
     const std::string text = to_json_text(host);
     EXPECT_THAT(text, HasSubstr(R"("accelerator":"auto")"));
     EXPECT_EQ(parse_as<Host>(text, "host").value(), host);
+}
+
+TEST(Json, TheTextIsWhatTheTreeDumps) {
+    const auto expect_alike = [](const auto& row) { EXPECT_EQ(to_json_text(row), dump(to_json(row))); };
+    expect_alike(Vm{});
+    expect_alike(Host{});
+    expect_alike(Job{});
+    expect_alike(Claim{});
+    expect_alike(Migration{});
+    expect_alike(Event{});
+    Host host;
+    host.settings.labels = {{"disk", "ssd"}, {"quoted \"key\"", "back\\slash"}};
+    host.settings.cpu_overcommit = 1.0 / 3;
+    host.settings.memory_capacity = gibibytes(2);
+    host.facts.numa = {{0, gibibytes(1), 2}, {1, Bytes(-1), 0}};
+    expect_alike(host);
+    Vm vm;
+    vm.name = "umlaut \u00e4, line\nbreak, tab\t, del\x7f, nul" + std::string(1, '\0') + " and broken \xff\xc3";
+    vm.state_reason = "emoji \U0001F600";
+    vm.host = HostId("h1");
+    vm.spec.disks.resize(2);
+    vm.spec.nics.resize(1);
+    vm.definitions.resize(1);
+    vm.state_since = Timestamp(Milliseconds(1'700'000'000'123));
+    expect_alike(vm);
+    Job job;
+    job.params = JsonText{R"({ "to" : "h2", "n": [1, 2.50] })"};
+    job.memo = JsonText{""};
+    job.steps = {
+        {.name = "place", .state = StepState::done, .intended_at = {}, .ended_at = Timestamp{}, .detail = "on h1"}};
+    job.error = JobError{.code = "internal", .message = "no", .causes = {"a", "b"}};
+    expect_alike(job);
 }
 
 TEST(Json, EmbedsAJsonTextUnquoted) {

@@ -53,6 +53,17 @@ TEST(VmCreate, ANameIsTakenWhileItsVmIsStillBeingMade) {
     EXPECT_EQ(cluster.wait(first->id)->state, JobState::succeeded);
 }
 
+TEST(VmCreate, CreatesSideBySideSeeEachOthersChoice) {
+    SimCluster cluster(4);
+    std::vector<JobId> jobs;
+    for (const char* name : {"a", "b", "c", "d"})
+        jobs.push_back(cluster.queue("vm.create", "", fmt::format(R"({{"name":"{}","spec":{{}}}})", name))->id);
+    for (const JobId& job : jobs) EXPECT_EQ(cluster.wait(job)->state, JobState::succeeded);
+    std::set<HostId> hosts;
+    for (const char* name : {"a", "b", "c", "d"}) hosts.insert(cluster.vm(name)->host.value_or(HostId()));
+    EXPECT_THAT(hosts, SizeIs(4)) << "equal hosts take one each: a decision counts before its claim is stored";
+}
+
 TEST(VmCreate, TakesBackWhatItMadeWhenTheStartFails) {
     SimCluster cluster(1);
     cluster.world->faults().fail_next("h1", drivers::simulated::Call::start,

@@ -44,7 +44,11 @@ TEST(TheBoard, NeverChangesWhatItGaveOut) {
     board.publish(make_sample(HostId("h1"), swept(seconds(2), seconds(1), seconds(1)), {}, {}, nullptr));
     EXPECT_EQ(before->find(HostId("h1"), VmId("web1"))->stats.cpu_time, seconds(1));
     EXPECT_EQ(board.now()->find(HostId("h1"), VmId("web1"))->stats.cpu_time, seconds(2));
+    EXPECT_EQ(board.now(), board.now()) << "nothing was published in between";
+    EXPECT_EQ(board.find(HostId("h1"))->vms.at(VmId("web1")).stats.cpu_time, seconds(2));
+    EXPECT_EQ(board.find(HostId("h2")), nullptr);
     board.forget(HostId("h1"));
+    EXPECT_EQ(board.find(HostId("h1")), nullptr);
     EXPECT_EQ(board.now()->find(HostId("h1")), nullptr);
     EXPECT_NE(before->find(HostId("h1")), nullptr);
 }

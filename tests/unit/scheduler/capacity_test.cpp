@@ -47,6 +47,18 @@ TEST(Capacity, SaysThatCoresBreakWhereMemoryIsPlenty) {
     EXPECT_EQ(capacity->limited_by, "cpu_fit");
 }
 
+TEST(Capacity, KeepsTheRoomThatTheVmsOfALostHostWouldNeed) {
+    const auto cluster =
+        published(a_cluster().with(a_host("h1").memory(gibibytes(8))).with(a_host("h2").memory(gibibytes(8))));
+    const auto request = one_like(a_vm().memory(gibibytes(1)));
+    EXPECT_EQ(find_capacity(cluster, request, 1000, 1)->more, 14);
+    Preferences preferences;
+    preferences.n_plus_one = NPlusOne{.strength = Strength::must};
+    const auto capacity = find_capacity(cluster, request, 1000, 1, preferences);
+    EXPECT_EQ(capacity->more, 7) << "either host could hold all of them";
+    EXPECT_EQ(capacity->limited_by, "n_plus_one");
+}
+
 TEST(Capacity, AGroupThatKeepsApartFitsOncePerHost) {
     const auto cluster =
         published(a_cluster().with(a_host("h1")).with(a_host("h2")).with(a_vm("db1").group("db").on("h2").running()));

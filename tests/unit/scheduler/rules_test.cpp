@@ -225,7 +225,7 @@ TEST(RuleCatalog, NamesEveryRuleOnce) {
         names, testing::UnorderedElementsAre("host_ready", "pair_ready", "bound_to_host", "pinned_hosts", "host_labels",
                                              "taints", "cpu_compatible", "storage_reachable", "network_reachable",
                                              "devices", "anti_affinity", "affinity", "group_limit", "spread",
-                                             "numa_fit", "cpu_fit", "memory_fit", "working_set_fit"));
+                                             "numa_fit", "cpu_fit", "memory_fit", "working_set_fit", "n_plus_one"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "storage/common_machine.h"
 #include "storage/resolve.h"
 #include "tests/support/builders.h"
 
@@ -131,6 +132,29 @@ TEST(ResolveSpec, ChoosesTheNewestMachineTypeThatEveryManagedHostHas) {
     const auto resolved = resolve_spec(snapshot, VmSpec{}, "shared");
     ASSERT_TRUE(resolved);
     EXPECT_EQ(resolved->machine, "pc-q35-7.1");
+}
+
+TEST(CommonMachine, FollowsTheHostsAsTheyChange) {
+    const auto host_with = [](const char* name, std::vector<std::string> types) {
+        HostFacts facts = test::a_host(name).build().facts;
+        facts.machine_types = std::move(types);
+        return test::a_host(name).facts(facts);
+    };
+    CommonMachine machine;
+    Snapshot snapshot;
+    const auto now = [&] { return machine.in(std::make_shared<const Snapshot>(snapshot)); };
+    EXPECT_EQ(now(), "");
+    snapshot.hosts.put(host_with("h1", {"pc-q35-7.2", "pc-q35-7.1"}).build());
+    EXPECT_EQ(now(), "pc-q35-7.2");
+    snapshot.hosts.put(host_with("h2", {"pc-q35-7.1"}).build());
+    EXPECT_EQ(now(), "pc-q35-7.1");
+    snapshot.hosts.put(host_with("h2", {"pc-q35-7.1"}).state(HostState::unreachable).build());
+    EXPECT_EQ(now(), "pc-q35-7.1");
+    snapshot.hosts.put(host_with("h2", {"pc-q35-7.1"}).observed().build());
+    EXPECT_EQ(now(), "pc-q35-7.2") << "only managed hosts are asked";
+    snapshot.hosts.put(host_with("h2", {"pc-q35-7.1"}).build());
+    snapshot.hosts.erase(HostId("h2"));
+    EXPECT_EQ(now(), "pc-q35-7.2");
 }
 
 TEST(PlanVolumes, NamesEachVolumeAfterItsVmAndItsOwnId) {

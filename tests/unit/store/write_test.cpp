@@ -144,6 +144,20 @@ TEST_F(Writing, EraseOfWhatIsNotThereMakesNoEvent) {
     EXPECT_THAT(events(), IsEmpty());
 }
 
+TEST_F(Writing, FindsAVmByItsNameInsideTheTransactionUntilItIsErased) {
+    ASSERT_TRUE(put(a_vm("web1").id("v1").build()));
+    const auto written = write([](Transaction& transaction) -> Result<void> {
+        EXPECT_EQ(transaction.find_vm_named("web1"), VmId("v1"));
+        EXPECT_EQ(transaction.find_vm_named("web"), std::nullopt);
+        transaction.put(a_vm("web2").id("v2").build(), {"vm.created", ""});
+        EXPECT_EQ(transaction.find_vm_named("web2"), VmId("v2"));
+        transaction.erase(VmId("v1"), {"vm.deleted", ""});
+        EXPECT_EQ(transaction.find_vm_named("web1"), std::nullopt);
+        return {};
+    });
+    EXPECT_TRUE(written);
+}
+
 TEST_F(Writing, SeesItsOwnChangesInsideTheTransaction) {
     const auto written = write([](Transaction& transaction) -> Result<void> {
         transaction.put(a_vm("web1").build(), {"vm.created", ""});

@@ -1,0 +1,43 @@
+#include "daemon/jobs/placer.h"
+
+#include "storage/resolve.h"
+
+namespace ballast::jobs {
+
+void Placer::prefer(scheduler::Preferences preferences) {
+    preferences_ = std::move(preferences);
+    fleet_.prefer(preferences_);
+}
+
+void Placer::refresh() {
+    constexpr auto stale = std::chrono::seconds(30);
+    const auto now = std::chrono::steady_clock::now();
+    if (!source_ || (asked_ && now - *asked_ < stale)) return;
+    asked_ = now;
+    prefer(source_());
+}
+
+Result<VmSpec> Placer::resolve(VmSpec spec, std::string_view default_pool) {
+    const auto snapshot = store_->snapshot();
+    if (spec.machine.empty()) spec.machine = machine_.in(snapshot);
+    return storage::resolve_spec(*snapshot, std::move(spec), default_pool);
+}
+
+std::optional<HostId> Placer::choose(const scheduler::PlacementRequest& request, std::uint64_t seed) {
+    refresh();
+    fleet_.follow(store_->snapshot());
+    return fleet_.choose(request, seed);
+}
+
+scheduler::Basis Placer::basis_of(const HostId& host, const VmSpec& spec) {
+    fleet_.follow(store_->snapshot());
+    return fleet_.basis_of(host, spec);
+}
+
+Placer::Hold Placer::hold(Claim claim) {
+    ClaimId id = claim.id;
+    fleet_.hold(std::move(claim));
+    return {shared_from_this(), std::move(id)};
+}
+
+}  // namespace ballast::jobs
