@@ -11,6 +11,7 @@
 #include "daemon/jobs/catalog.h"
 #include "daemon/jobs/crash_point.h"
 #include "daemon/jobs/placer.h"
+#include "daemon/jobs/submit.h"
 
 namespace ballast::jobs {
 namespace {
@@ -72,6 +73,7 @@ Result<void> end_job(store::Transaction& transaction, const JobId& id, const Res
     const Job* found = transaction.snapshot().jobs.find(id);
     if (found == nullptr) return fail(Code::internal, "job {} is not in the store", id);
     Job job = *found;
+    if (job.state == JobState::queued) take_back_unbegun(transaction, job);
     job.finished = transaction.now();
     if (outcome)
         job.result = JsonText{dump(*outcome)};

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/try.h"
 #include "tests/support/sim_cluster.h"
 
 namespace ballast::testing {
@@ -51,6 +52,22 @@ TEST(VmCreate, ANameIsTakenWhileItsVmIsStillBeingMade) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code(), Code::already_exists);
     EXPECT_EQ(cluster.wait(first->id)->state, JobState::succeeded);
+}
+
+TEST(VmCreate, ThatIsCalledOffBeforeItBeganLeavesNoVmAndNoName) {
+    SimCluster cluster;
+    JobId id;
+    const auto written = cluster.write([&](store::Transaction& transaction) -> Result<void> {
+        BALLAST_TRY(const Job queued,
+                    jobs::submit(transaction, {.kind = "vm.create", .vm = {}, .host = {}, .subject = {}, .params = {web1}}));
+        id = queued.id;
+        BALLAST_CHECK(jobs::request_cancel(transaction, id));
+        return {};
+    });
+    ASSERT_TRUE(written) << written.error().chain();
+    EXPECT_EQ(cluster.wait(id)->state, JobState::cancelled);
+    EXPECT_FALSE(cluster.vm("web1"));
+    EXPECT_EQ(cluster.do_job("vm.create", "", web1)->state, JobState::succeeded) << "the name is free again";
 }
 
 TEST(VmCreate, CreatesSideBySideSeeEachOthersChoice) {
