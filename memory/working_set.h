@@ -63,6 +63,7 @@ struct WorkingSet {
     std::string why;     ///< what is wrong with its figures; empty: nothing
     friend bool operator==(const WorkingSet&, const WorkingSet&) = default;
 };
+BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, mean, deviation, page_cache, unused, idle, lacks, why))
 
 struct Estimate {
     WorkingSet working_set;
