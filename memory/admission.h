@@ -13,11 +13,11 @@
 namespace ballast::memory {
 
 struct AdmissionTerms {
-    Bytes capacity;       ///< what VMs and their QEMU processes may have, physically: total - reserved - reserve
-    Bytes sharing;        ///< saved by page sharing, as far as it may be promised; never backs a minimum
-    Bytes held;           ///< kept meanwhile at its whole size: claims, both copies of VMs that move
-    double risk = 0.001;  ///< the most
-    RiskModel model = {};
+    Bytes capacity;        ///< what VMs and their QEMU processes may have, physically: total - reserved - reserve
+    Bytes sharing;         ///< saved by page sharing, as far as it may be promised; never backs a minimum
+    Bytes held;            ///< kept meanwhile at its whole size: claims, both copies of VMs that move
+    double risk = 0.001;   ///< the most
+    RiskModel model = {};  ///< with the correlations of that host (correlation.h)
 };
 
 enum class AdmissionVerdict : std::uint8_t { admitted, minimums, risk };

@@ -146,13 +146,21 @@ class Sweep {
 
     void state_risk() {
         std::vector<Demand> demands;
+        std::vector<CorrelationPart> parts;
         demands.reserve(vms_.size());
-        for (std::size_t i = 0; i < vms_.size(); ++i) demands.push_back(demand_of(vms_[i], working_sets_[i]));
+        parts.reserve(vms_.size());
+        for (std::size_t i = 0; i < vms_.size(); ++i) {
+            const WorkingSet& set = working_sets_[i];
+            demands.push_back(demand_of(vms_[i], set));
+            if (set.trust != Trust::trusted) continue;
+            parts.push_back({std::hash<VmId>{}(vms_[i].id), vms_[i].group, set.needed, set.deviation});
+        }
+        next_.correlation = correlated(before_.correlation, parts, options_.risk, now_);
         out_.risk = assess(demands, {.capacity = budget_.for_guests + budget_.overhead,
                                      .sharing = budget_.sharing,
                                      .held = {},
                                      .risk = policy_.risk,
-                                     .model = options_.risk});
+                                     .model = measured_model(next_.correlation, options_.risk)});
         out_.admits = out_.level < Level::pressed && out_.risk.verdict == AdmissionVerdict::admitted;
     }
 

@@ -15,6 +15,7 @@
 
 #include "memory/admission.h"
 #include "memory/balloon.h"
+#include "memory/correlation.h"
 #include "memory/facts.h"
 #include "memory/follow.h"
 #include "memory/ksm.h"
@@ -38,9 +39,10 @@ struct HostMemo {
     KsmMemo ksm;
     SharingMemo sharing;
     LadderMemo ladder;
+    CorrelationMemo correlation;
     friend bool operator==(const HostMemo&, const HostMemo&) = default;
 };
-BOOST_DESCRIBE_STRUCT(HostMemo, (), (vms, ksm, sharing, ladder))
+BOOST_DESCRIBE_STRUCT(HostMemo, (), (vms, ksm, sharing, ladder, correlation))
 
 struct ControlOptions {
     WorkingSetOptions working_set;

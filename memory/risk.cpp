@@ -150,12 +150,17 @@ Moments sum_given(Model& model, double factor) {
 }  // namespace
 
 DemandSum::DemandSum(std::span<const Demand> demands, const RiskModel& model) : model_(model) {
+    double squares = 0;
+    double fourths = 0;
     for (const Demand& demand : demands) {
         mean_ += demand.working_set;
         minimums_ += std::min(demand.minimum, demand.maximum);
         maximums_ += demand.maximum;
-        if (demand.deviation > Bytes(0)) parts_ += 1;
+        const double s2 = deviation_of(demand) * deviation_of(demand);
+        squares += s2;
+        fourths += s2 * s2;
     }
+    if (fourths > 0) parts_ = squares * squares / fourths;
     Model rows = model_of(demands, model);
     const std::vector<double> weight = weights();
     given_.reserve(points);
@@ -174,7 +179,8 @@ double DemandSum::exceeds_within_horizon(Bytes capacity) const {
     const double once = exceeds(capacity);
     if (once <= 0 || once >= 1) return once;
     const double u = normal_quantile(1 - once);
-    const double often = std::min(std::max(1.0, u * u), std::max(1.0, parts_));
+    constexpr double overshoot = 0.583;
+    const double often = u > 0 ? std::max(1.0, u * u * std::exp(-overshoot * u * std::sqrt(2 / parts_))) : 1;
     const double times = 1 + often * seconds_of(model_.horizon) / std::max(seconds_of(model_.persistence), 1.0);
     return -std::expm1(times * std::log1p(-once));
 }
@@ -196,16 +202,6 @@ Bytes DemandSum::at_most(double exceeded) const {
 
 Bytes DemandSum::capacity_for(double risk) const {
     return least_with([this](Bytes c) { return exceeds_within_horizon(c); }, risk);
-}
-
-std::optional<double> correlation_of(double variance_of_sum, std::span<const Bytes> deviations) {
-    Powers powers;
-    for (const Bytes deviation : deviations) {
-        const double s = std::max(as_double(deviation), 0.0);
-        powers.add({.variance = s * s});
-    }
-    if (powers.common_variance() <= 1e-9 * powers.variance) return std::nullopt;
-    return std::clamp((variance_of_sum - powers.variance) / powers.common_variance(), 0.0, 0.95);
 }
 
 }  // namespace ballast::memory

@@ -12,12 +12,12 @@
 // on 29 points. tests/unit/memory/risk_test.cpp draws from the model and finds the same within a factor of 2;
 // for a single VM it may be stated up to 4 times too high.
 //
-// Within a time T: demand is drawn anew about every `persistence`. As a whole it would be at T / persistence more times
-// where it may exceed; as a sum of many parts that change by turns it crosses u = Phi^-1(1 - p) about u^2 as often
-// (Pickands, 1969, for the Ornstein-Uhlenbeck process), but no more often than its parts change:
-//   P(T) = 1 - (1 - p)^(1 + k T / persistence),  k = min(max(1, u^2), parts).
+// Within a time T: each demand is drawn anew about every `persistence`. As a whole the sum would be drawn T /
+// persistence times more; as a sum of many parts it moves in small steps, and passes u = Phi^-1(1 - p) at about u^2
+// times that rate (Pickands, 1969, for the Ornstein-Uhlenbeck process). Its steps are not infinitely small, which is as
+// if u were higher by 0.583 of a step (Siegmund, 1985), of sqrt(2 / n) deviations where n parts vary alike:
+//   P(T) = 1 - (1 - p)^(1 + k T / persistence),  k = max(1, u^2 exp(-0.583 u sqrt(2 / n))),  n = (sum s^2)^2 / sum s^4.
 
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,11 +78,7 @@ class DemandSum {
     Bytes mean_;
     Bytes minimums_;
     Bytes maximums_;
-    double parts_ = 0;
+    double parts_ = 1;  ///< n
 };
-
-/// The correlation of a group from the variance of its sum (bytes^2) and its members' deviations:
-/// (V - sum s^2) / ((sum s)^2 - sum s^2), within 0 and 0.95; nothing for fewer than two that vary.
-[[nodiscard]] std::optional<double> correlation_of(double variance_of_sum, std::span<const Bytes> deviations);
 
 }  // namespace ballast::memory

@@ -17,6 +17,7 @@ constexpr Bytes slack = mebibytes(1);
 WorkingSet at_full_size(const VmMemory& vm, Trust trust, std::string why) {
     return {.trust = trust,
             .size = vm.maximum,
+            .needed = vm.maximum,
             .mean = vm.maximum,
             .deviation = {},
             .page_cache = {},
@@ -122,6 +123,7 @@ Estimate estimate(const VmMemory& vm, const WorkingSetMemo& before, Timestamp no
     const double balloon = std::max(as_double(reading.balloon), 1.0);
     return {{.trust = Trust::trusted,
              .size = bytes_of(size),
+             .needed = bytes_of(needed),
              .mean = bytes_of(memo.mean),
              .deviation = bytes_of(std::sqrt(std::max(memo.variance, 0.0))),
              .page_cache = cache,

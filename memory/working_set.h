@@ -53,7 +53,8 @@ BOOST_DESCRIBE_STRUCT(WorkingSetMemo, (), (at, fast, slow, mean, variance, watch
 
 struct WorkingSet {
     Trust trust = Trust::no_statistics;
-    Bytes size;          ///< what it needs now
+    Bytes size;          ///< what it needs, smoothed: rises at once and falls slowly
+    Bytes needed;        ///< by the last reading alone
     Bytes mean;          ///< over about a day
     Bytes deviation;     ///< the standard deviation of what it needs, over that time
     Bytes page_cache;    ///< of what it has: could be dropped
@@ -63,7 +64,7 @@ struct WorkingSet {
     std::string why;     ///< what is wrong with its figures; empty: nothing
     friend bool operator==(const WorkingSet&, const WorkingSet&) = default;
 };
-BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, mean, deviation, page_cache, unused, idle, lacks, why))
+BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, needed, mean, deviation, page_cache, unused, idle, lacks, why))
 
 struct Estimate {
     WorkingSet working_set;

@@ -198,14 +198,5 @@ TEST(Risk, TheCapacityForARiskHasThatRisk) {
     EXPECT_NEAR(sum.exceeds(sum.at_most(0.01)), 0.01, 0.0002);
 }
 
-TEST(Risk, TheCorrelationOfAGroupIsReadFromTheVarianceOfItsSum) {
-    const std::vector<Bytes> deviations(10, Bytes(100));
-    EXPECT_NEAR(*correlation_of(10 * 100 * 100, deviations), 0, 1e-9);
-    EXPECT_NEAR(*correlation_of(100 * 100 * (10 + 90 * 0.4), deviations), 0.4, 1e-9);
-    EXPECT_EQ(*correlation_of(0, deviations), 0);
-    EXPECT_EQ(correlation_of(1e9, std::vector{Bytes(5)}), std::nullopt);
-    EXPECT_EQ(correlation_of(1e9, std::vector{Bytes(5), Bytes(0)}), std::nullopt);
-}
-
 }  // namespace
 }  // namespace ballast::memory
