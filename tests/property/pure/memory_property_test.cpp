@@ -1,4 +1,5 @@
-// Dividing memory by shares: what revocation page by page comes to, for any claims.
+// Dividing memory by shares: what revocation page by page comes to, for any claims. And what no sweep of the controller
+// ever does, whatever it reads.
 #include <algorithm>
 #include <vector>
 
@@ -6,6 +7,8 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "memory/budget.h"
+#include "memory/control.h"
 #include "memory/shares.h"
 
 namespace ballast::memory {
@@ -70,6 +73,90 @@ RC_GTEST_PROP(SharesProperty, KeepsTheLimitsAndTheBudget, ()) {
     }
     RC_ASSERT(all <= std::max(budget, least));
     RC_ASSERT(all + std::ssize(claims) >= std::min(std::max(budget, least), most));  // and nothing is wasted
+}
+
+const Timestamp noon = Timestamp(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)) + std::chrono::hours(12);
+
+Bytes any_mebibytes(std::int64_t low, std::int64_t high) {
+    return mebibytes(any(low, high));
+}
+bool one_in(int times) {
+    return any(0, times) == 0;
+}
+
+/// Some of its figures are nonsense, now and then.
+VmMemory any_vm(int number, Timestamp now) {
+    VmMemory vm;
+    vm.id = VmId("vm" + std::to_string(number));
+    vm.maximum = any_mebibytes(64, 4096);
+    vm.minimum = any_mebibytes(0, one_in(8) ? 8192 : vm.maximum.count() / mebibytes(1).count());
+    vm.overhead = any_mebibytes(0, 300);
+    vm.shares = static_cast<double>(any(0, 3000));
+    vm.priority = static_cast<int>(any(0, 3));
+    vm.policy = static_cast<MemoryPolicy>(any(0, 4));
+    vm.balloon = !one_in(8);
+    vm.migrating = one_in(8);
+    vm.may_suspend = one_in(2);
+    if (one_in(2)) vm.group = "g" + std::to_string(any(0, 3));
+    vm.reading.at = now - Seconds(any(0, 80));
+    vm.reading.balloon = std::min(any_mebibytes(32, 4096), vm.maximum);
+    vm.reading.unused = std::min(any_mebibytes(0, 4096), one_in(8) ? gibibytes(9) : vm.reading.balloon);
+    vm.reading.usable = std::min(*vm.reading.unused + any_mebibytes(0, 512), vm.reading.balloon);
+    vm.reading.swap_in = any_mebibytes(0, 4096);
+    vm.reading.major_faults = static_cast<std::uint64_t>(any(0, 100'000));
+    vm.reading.resident = any_mebibytes(0, 5000);
+    return vm;
+}
+
+HostMemory any_host() {
+    HostMemory host;
+    host.total = any_mebibytes(0, 40'000);
+    host.free = any_mebibytes(0, 40'000);
+    host.cached = any_mebibytes(0, 4'000);
+    host.reserved = any_mebibytes(0, 4'000);
+    host.suspend_space = any_mebibytes(0, 4'000);
+    if (one_in(2)) host.pressure = static_cast<double>(any(0, 100)) / 100;
+    if (one_in(2))
+        host.ksm = KsmReading{
+            .pages_to_scan = any(0, 2000), .pages_shared = any(0, 100'000), .pages_sharing = any(0, 900'000)};
+    return host;
+}
+
+/// No move breaks a promise to its VM, and what is given is there.
+void check(const Decisions& made, const std::vector<VmMemory>& vms, const HostMemory& host, MemoryPolicy policy) {
+    Bytes given;
+    for (const BalloonMove& move : made.balloons) {
+        const auto index = static_cast<std::size_t>(std::ranges::find(vms, move.vm, &VmMemory::id) - vms.begin());
+        const VmMemory& vm = vms[index];
+        RC_ASSERT(vm.balloon && !vm.migrating && vm.policy != MemoryPolicy::none && policy != MemoryPolicy::none);
+        RC_ASSERT(move.from == vm.reading.balloon && move.to <= vm.maximum);
+        if (move.to > move.from) given += move.to - move.from;
+        if (move.to >= move.from) continue;
+        RC_ASSERT(move.to >= guaranteed(vm));
+        RC_ASSERT(made.vms[index].working_set.trust == Trust::trusted);
+        if (made.level < Level::pressed) RC_ASSERT(move.to >= made.vms[index].working_set.size);
+    }
+    RC_ASSERT(given <= available_on(host));
+    Bytes all;
+    for (const LedgerRow& row : rows_of(made.ledger)) all += row.bytes;
+    RC_ASSERT(all == host.total);
+    RC_ASSERT(made.risk.risk >= 0 && made.risk.risk <= 1);
+}
+
+RC_GTEST_PROP(ControlProperty, BreaksNoPromiseWhateverItReads, ()) {
+    const auto policy = static_cast<MemoryPolicy>(any(0, 4));
+    const int count = static_cast<int>(any(0, 12));
+    HostMemo memo;
+    Timestamp now = noon;
+    for (int sweep = 0; sweep < 4; ++sweep) {
+        now += Seconds(any(0, 100));
+        std::vector<VmMemory> vms;
+        for (int i = 0; i < count; ++i) vms.push_back(any_vm(i, now));
+        const HostMemory host = any_host();
+        auto [made, next] = control(host, vms, memo, policy, now);
+        check(made, vms, host, policy);
+        memo = std::move(next);
+    }
 }
 
 }  // namespace

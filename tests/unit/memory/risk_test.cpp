@@ -116,6 +116,9 @@ const Case cases[] = {
      joined(joined(many(10, a_demand(1, 0.4, "web")), many(10, a_demand(0.7, 0.5, "batch"))),
             many(10, a_demand(2, 0.2, "db"))),
      {}},
+    {"groups_on_a_morning_when_all_go_together",
+     joined(many(8, a_demand(1, 0.45, "web")), many(30, a_demand(0.7, 0.4))),
+     {.group = 0.5, .host = 0.25}},
     {"a_few_large_ones", joined(many(3, a_demand(8, 4, {}, 24)), many(20, a_demand(0.5, 0.2))), {}},
     {"nearly_full_ones", many(20, a_demand(3.6, 0.3)), {}},
 };
