@@ -123,7 +123,7 @@ class Sweep {
         KsmStep step = tune_ksm(host_.ksm, terms, before_.ksm, now_, options_.ksm);
         const bool at_rest = step.decision.state == KsmState::resting && before_.ksm.state != KsmState::resting;
         next_.sharing = at_rest ? learned(before_.sharing, groups(), saved_by(host_.ksm)) : before_.sharing;
-        next_.ksm = std::move(step.memo);
+        next_.ksm = step.memo;
         out_.ksm = std::move(step.decision);
     }
 

@@ -29,8 +29,9 @@ std::int64_t digest(const KsmReading& r) {
 /// One decision, in the order in which reasons outrank each other.
 class Tuner {
   public:
-    Tuner(const KsmReading& reading, const KsmTerms& terms, KsmMemo memo, Timestamp now, const KsmOptions& options)
-        : reading_(reading), terms_(terms), memo_(std::move(memo)), now_(now), options_(options) {}
+    Tuner(const KsmReading& reading, const KsmTerms& terms, const KsmMemo& memo, Timestamp now,
+          const KsmOptions& options)
+        : reading_(reading), terms_(terms), memo_(memo), now_(now), options_(options) {}
 
     KsmStep step() && {
         if (!memo_.found) begin();
@@ -41,7 +42,7 @@ class Tuner {
         memo_.at = now_;
         memo_.sharing = reading_.pages_sharing;
         memo_.counters = digest(reading_);
-        return {std::move(decision), std::move(memo_)};
+        return {std::move(decision), memo_};
     }
 
   private:
@@ -202,10 +203,10 @@ class Tuner {
 
 }  // namespace
 
-KsmStep tune_ksm(const std::optional<KsmReading>& reading, const KsmTerms& terms, KsmMemo memo, Timestamp now,
+KsmStep tune_ksm(const std::optional<KsmReading>& reading, const KsmTerms& terms, const KsmMemo& memo, Timestamp now,
                  const KsmOptions& options) {
-    if (!reading) return {{.state = KsmState::absent, .why = "the host shows no KSM"}, std::move(memo)};
-    return Tuner(*reading, terms, std::move(memo), now, options).step();
+    if (!reading) return {{.state = KsmState::absent, .why = "the host shows no KSM"}, memo};
+    return Tuner(*reading, terms, memo, now, options).step();
 }
 
 std::optional<KsmFound> restored(const KsmMemo& memo, const KsmReading& now) {

@@ -94,7 +94,7 @@ struct KsmStep {
     KsmMemo memo;
 };
 
-[[nodiscard]] KsmStep tune_ksm(const std::optional<KsmReading>& reading, const KsmTerms& terms, KsmMemo memo,
+[[nodiscard]] KsmStep tune_ksm(const std::optional<KsmReading>& reading, const KsmTerms& terms, const KsmMemo& memo,
                                Timestamp now, const KsmOptions& options = {});
 
 /// The settings to write when the host is no longer managed; nothing where they are as they were found.
