@@ -1,0 +1,167 @@
+#include "memory/balloon.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "memory/arithmetic.h"
+#include "memory/shares.h"
+
+namespace ballast::memory {
+namespace {
+
+constexpr int haste = 4;  ///< times the usual step, where somebody waits for the memory
+
+Bytes guaranteed(const BalloonVm& vm) {
+    return std::min(vm.minimum, vm.maximum);
+}
+Bytes bare_working_set(const BalloonVm& vm) {
+    return std::clamp(vm.working_set, guaranteed(vm), vm.maximum);
+}
+
+template <class Size>
+Bytes sum_of(std::span<const BalloonVm> vms, Size size) {
+    return std::accumulate(vms.begin(), vms.end(), Bytes(0),
+                           [&](Bytes sum, const BalloonVm& vm) { return sum + size(vm); });
+}
+
+/// The most that can be kept for each: working sets with margins; in danger without, or the minimums alone.
+std::vector<ShareClaim> claims_of(std::span<const BalloonVm> vms, const BalloonTerms& terms) {
+    auto least = comfortable_size;
+    if (terms.danger && sum_of(vms, least) > terms.budget) least = bare_working_set;
+    if (terms.danger && sum_of(vms, least) > terms.budget) least = guaranteed;
+    std::vector<ShareClaim> claims;
+    claims.reserve(vms.size());
+    for (const BalloonVm& vm : vms)
+        claims.push_back({.shares = vm.shares,
+                          .active = vm.working_set,
+                          .tax = vm.policy->idle_tax,
+                          .least = least(vm),
+                          .most = vm.maximum});
+    return claims;
+}
+
+Bytes dead_band(const BalloonVm& vm) {
+    return std::max(bytes_of(as_double(vm.maximum) * vm.policy->dead_band), least_change);
+}
+
+/// Builds the moves of one pass.
+class Pass {
+  public:
+    Pass(std::span<const BalloonVm> vms, const BalloonTerms& terms)
+        : vms_(vms), terms_(terms), left_(std::max(terms.may_give, Bytes(0))), given_(vms.size()) {
+        plan_.entitled = divide(claims_of(vms, terms), std::max(terms.budget, Bytes(0)));
+    }
+
+    BalloonPlan made() && {
+        deflate_by_need();
+        deflate_to_entitlement();
+        report_deflations();
+        inflate();
+        return std::move(plan_);
+    }
+
+  private:
+    [[nodiscard]] Bytes missing(std::size_t i) const {
+        return saturating_sub(std::min(comfortable_size(vms_[i]), plan_.entitled[i]), vms_[i].balloon);
+    }
+
+    void deflate_by_need() {
+        order_.resize(vms_.size());
+        std::iota(order_.begin(), order_.end(), 0U);
+        const auto urgency = [&](std::size_t i) { return missing(i) / std::max(vms_[i].working_set, mebibytes(1)); };
+        std::ranges::sort(order_, [&](std::size_t a, std::size_t b) {
+            if (vms_[a].lacks != vms_[b].lacks) return vms_[a].lacks;
+            if (urgency(a) != urgency(b)) return urgency(a) > urgency(b);
+            return vms_[a].id < vms_[b].id;
+        });
+        for (const std::size_t i : order_) {
+            const Bytes gets = std::min(missing(i), left_);
+            plan_.unmet += saturating_sub(comfortable_size(vms_[i]), vms_[i].balloon + gets);
+            left_ -= gets;
+            given_[i] = gets;
+        }
+    }
+
+    /// Only where all balloons, as they are now, leave room in the budget: what is being inflated is not there yet.
+    void deflate_to_entitlement() {
+        Bytes all = sum_of(vms_, [](const BalloonVm& vm) { return vm.balloon; });
+        for (const Bytes given : given_) all += given;
+        Bytes room = std::min(left_, saturating_sub(terms_.budget, all));
+        for (const std::size_t i : order_) {
+            const Bytes rest = saturating_sub(plan_.entitled[i], vms_[i].balloon + given_[i]);
+            const Bytes gets = std::min(rest, room);
+            if (given_[i] == Bytes(0) && gets < dead_band(vms_[i])) continue;
+            room -= gets;
+            given_[i] += gets;
+        }
+    }
+
+    void report_deflations() {
+        for (const std::size_t i : order_) {
+            const BalloonVm& vm = vms_[i];
+            if (given_[i] == Bytes(0)) continue;
+            const Bytes to = vm.balloon + given_[i];
+            const Bytes wanted = comfortable_size(vm);
+            if (vm.balloon < wanted)
+                add(i, to, BalloonCause::need,
+                    fmt::format("{} {} and has {}", vm.lacks ? "swaps or faults: needs" : "needs", wanted, vm.balloon));
+            else
+                add(i, to, BalloonCause::entitled, fmt::format("there is room: {} of {}", to, vm.maximum));
+        }
+    }
+
+    void inflate() {
+        const bool hurry = terms_.danger || plan_.unmet > Bytes(0);
+        for (std::size_t i = 0; i < vms_.size(); ++i) {
+            const BalloonVm& vm = vms_[i];
+            const Bytes excess = saturating_sub(vm.balloon, plan_.entitled[i]);
+            if (excess < dead_band(vm)) continue;
+            if (!hurry && terms_.plenty && !vm.policy->ahead_of_need) continue;
+            const Bytes step = std::max(bytes_of(as_double(vm.maximum) * vm.policy->step), least_step);
+            const Bytes to = vm.balloon - std::min(excess, hurry ? step * haste : step);
+            const bool squeezed = to < comfortable_size(vm);
+            add(i, to, squeezed ? BalloonCause::danger : BalloonCause::idle,
+                squeezed ? fmt::format("the host is in danger: keeps {} of the {} it needs", to, comfortable_size(vm))
+                         : fmt::format("uses {} of {}, entitled to {}", vm.working_set, vm.balloon, plan_.entitled[i]));
+        }
+    }
+
+    void add(std::size_t i, Bytes to, BalloonCause cause, std::string why) {
+        plan_.moves.push_back({.vm = vms_[i].id,
+                               .from = vms_[i].balloon,
+                               .to = to,
+                               .entitled = plan_.entitled[i],
+                               .cause = cause,
+                               .why = std::move(why)});
+    }
+
+    std::span<const BalloonVm> vms_;
+    const BalloonTerms& terms_;
+    Bytes left_;
+    std::vector<std::size_t> order_;
+    std::vector<Bytes> given_;
+    BalloonPlan plan_;
+};
+
+}  // namespace
+
+Bytes comfortable_size(const BalloonVm& vm) {
+    return std::clamp(vm.working_set + margin_of(*vm.policy, vm.working_set), guaranteed(vm), vm.maximum);
+}
+
+BalloonPlan plan_balloons(std::span<const BalloonVm> vms, const BalloonTerms& terms) {
+    return Pass(vms, terms).made();
+}
+
+Bytes size_before_move(const BalloonVm& vm, Bytes not_sent, BytesPerSecond bandwidth, BytesPerSecond follow_rate) {
+    const Bytes target = comfortable_size(vm);
+    if (target >= vm.balloon || bandwidth.count() <= 0 || follow_rate.count() <= 0) return vm.balloon;
+    const Bytes freed = vm.balloon - target;
+    const double saved = as_double(saturating_sub(freed, not_sent)) / static_cast<double>(bandwidth.count());
+    const double spent = as_double(freed) / static_cast<double>(follow_rate.count());
+    return saved > spent ? target : vm.balloon;
+}
+
+}  // namespace ballast::memory
