@@ -235,8 +235,7 @@ jobs::Settings Wired::job_settings() const {
 /// The cluster's policies, and what VMs use by the load history.
 std::function<scheduler::Preferences()> Wired::preferences() const {
     return [policies = policies_, plans = plans_, n_plus_one = n_plus_one_of(config_.placement)] {
-        return scheduler::Preferences{
-            .policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one};
+        return scheduler::Preferences{.policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one};
     };
 }
 

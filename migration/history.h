@@ -53,8 +53,7 @@ struct PairHistory {
     friend bool operator==(const PairHistory&, const PairHistory&) = default;
 };
 BOOST_DESCRIBE_STRUCT(PairHistory, (),
-                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, bytes, downtime,
-                       overrun))
+                      (samples, bandwidth, setup, switch_over, switch_to_pull, finish, total, bytes, downtime, overrun))
 
 /// How long a finished migration took, as its user saw it: from the call to the end, target start-up included. Nothing
 /// where it did not succeed.

@@ -381,10 +381,8 @@ class Transition {
     [[nodiscard]] Step back_to_watching() {
         const Phase back = back_on_the_way();
         if (back == Phase::pull) return go(back, {Act::watch_job});
-        const bool unheard = event_.verdict->owner == Owner::source && can_switch(step_.migration) &&
-                             !is_called_off() && !step_.memo.finishing;
-        if (step_.memo.may_have_switched && unheard)
-            return go(back, {Act::watch_job, Act::start_post_copy});
+        const bool unheard = event_.verdict->owner == Owner::source && can_switch(step_.migration);
+        if (step_.memo.may_have_switched && unheard) return go(back, {Act::watch_job, Act::start_post_copy});
         if (step_.memo.may_have_switched) return go(back, {Act::watch_job});
         if (is_called_off()) return go(back, {Act::watch_job, Act::abort_job});
         if (step_.memo.finishing) return go(back, {Act::watch_job, Act::set_downtime});

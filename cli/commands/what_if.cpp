@@ -192,7 +192,8 @@ void add_what_if_command(CLI::App& app, Session& session) {
     command->add_option("--reserved-memory", options->reserved_memory, "Memory kept for each host itself")
         ->type_name("SIZE");
     command
-        ->add_option("--policy", options->policy, "Scorers' weights for VMs that name none: spread, pack, latency, power")
+        ->add_option("--policy", options->policy,
+                     "Scorers' weights for VMs that name none: spread, pack, latency, power")
         ->type_name("NAME");
     command->add_option("--seed", options->seed, "The same seed gives the same answer (default 1)")->type_name("N");
     on(command, session, [options](Session& s) { return what_if(s, *options); });

@@ -117,8 +117,8 @@ struct PlacementPolicy {
     friend bool operator==(const PlacementPolicy&, const PlacementPolicy&) = default;
 };
 
-/// What placement makes of N+1. must: a host whose VMs could no longer be absorbed elsewhere refuses. should: others are
-/// better.
+/// What placement makes of N+1. must: a host whose VMs could no longer be absorbed elsewhere refuses. should: others
+/// are better.
 enum class NPlusOneMode : std::uint8_t { off, should, must };
 BOOST_DESCRIBE_ENUM(NPlusOneMode, off, should, must)
 

@@ -222,9 +222,10 @@ void add_placement(std::vector<Key>& table) {
             "policy", &S::policy,
             "How hosts that may take a VM are compared where the VM names no policy: spread, pack, latency, power, or "
             "one of [[placement.policies]].")
-        .word("n_plus_one", &S::n_plus_one,
-              "Whether room is kept for the VMs of any one host that fails. off: not thought of. should: hosts where it "
-              "stays so are better. must: a host where it would not refuses a new VM.")
+        .word(
+            "n_plus_one", &S::n_plus_one,
+            "Whether room is kept for the VMs of any one host that fails. off: not thought of. should: hosts where it "
+            "stays so are better. must: a host where it would not refuses a new VM.")
         .text("n_plus_one_group", &S::n_plus_one_group,
               "A label of hosts, as in rack: only hosts of one value take each other's VMs. Empty: all of them.");
 }

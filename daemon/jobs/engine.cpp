@@ -117,7 +117,9 @@ Result<void> begin_job(store::Transaction& transaction, const JobId& id) {
 
 Engine::Engine(Services services)
     : services_(std::move(services)), commits_(std::make_shared<Signal>(services_.executor)) {
-    if (!services_.placer) services_.placer = std::make_shared<Placer>(services_.store, services_.preferences);
+    if (!services_.placer)
+        services_.placer =
+            std::make_shared<Placer>(services_.store, services_.preferences, services_.settings.preferences_age);
 }
 
 void Engine::start() {

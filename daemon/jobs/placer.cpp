@@ -10,9 +10,8 @@ void Placer::prefer(scheduler::Preferences preferences) {
 }
 
 void Placer::refresh() {
-    constexpr auto stale = std::chrono::seconds(30);
     const auto now = std::chrono::steady_clock::now();
-    if (!source_ || (asked_ && now - *asked_ < stale)) return;
+    if (!source_ || (asked_ && now - *asked_ < stale_)) return;
     asked_ = now;
     prefer(source_());
 }

@@ -19,9 +19,10 @@ class Placer : public std::enable_shared_from_this<Placer> {
   public:
     using Source = std::function<scheduler::Preferences()>;
 
-    /// `source` is asked again once what it said is half a minute old: what VMs use changes slowly, and what was ranked
-    /// by it is ranked again. Without one: only prefer().
-    explicit Placer(std::shared_ptr<store::Store> store, Source source = {}) : store_(std::move(store)), source_(std::move(source)) {}
+    /// `source` is asked again once what it said is `stale`: what VMs use changes slowly, and what was ranked by it is
+    /// ranked again. Without one: only prefer().
+    explicit Placer(std::shared_ptr<store::Store> store, Source source = {}, Milliseconds stale = {})
+        : store_(std::move(store)), source_(std::move(source)), stale_(stale) {}
 
     /// A claim that counts while this lives, or until the store has it.
     class Hold {
@@ -57,6 +58,7 @@ class Placer : public std::enable_shared_from_this<Placer> {
 
     std::shared_ptr<store::Store> store_;
     Source source_;
+    Milliseconds stale_;
     std::optional<std::chrono::steady_clock::time_point> asked_;
     scheduler::Preferences preferences_;
     scheduler::Fleet fleet_;

@@ -28,6 +28,7 @@ struct Settings {
     int migrations_in_cluster = 64;
     std::chrono::minutes evidence_age{60};  ///< how old the proof of a shared pool may be (SAFETY.md 9)
     Milliseconds retry_pause{500};          ///< before asking a host again whose answer was lost
+    Milliseconds preferences_age{30'000};   ///< placement takes a new look at what VMs use when its last is so old
     Milliseconds progress_interval{250};    ///< 4 Hz
     Milliseconds pull_stall{10'000};        ///< a pull phase without progress for this long is paused and resumed
     Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
@@ -53,7 +54,7 @@ struct Services {
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
     /// How hosts that may take a VM are compared: the cluster's policies, and what VMs use. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
-    std::shared_ptr<Placer> placer = {};        ///< where VMs go; the engine makes it where none is given
+    std::shared_ptr<Placer> placer = {};  ///< where VMs go; the engine makes it where none is given
 };
 
 }  // namespace ballast::jobs

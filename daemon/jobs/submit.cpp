@@ -155,7 +155,8 @@ void take_back_unbegun(store::Transaction& transaction, const Job& job) {
     const Vm* vm = transaction.snapshot().vms.find(job.vm);
     if (vm == nullptr || vm->job != job.id || !vm->definitions.empty()) return;
     leave_place(transaction, job.vm);
-    transaction.erase(job.vm, {"vm.create_failed", fmt::format("the creation of {} ended before it began", job.subject)});
+    transaction.erase(job.vm,
+                      {"vm.create_failed", fmt::format("the creation of {} ended before it began", job.subject)});
 }
 
 }  // namespace ballast::jobs

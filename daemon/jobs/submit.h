@@ -27,8 +27,8 @@ struct JobRequest {
 /// failed_precondition (finished).
 [[nodiscard]] Result<Job> request_cancel(store::Transaction& transaction, const JobId& id);
 
-/// Takes back what queueing had put into the store, of a job that ends before it began: the row of the VM that it was to
-/// make, with its name and its place in a reservation.
+/// Takes back what queueing had put into the store, of a job that ends before it began: the row of the VM that it was
+/// to make, with its name and its place in a reservation.
 void take_back_unbegun(store::Transaction& transaction, const Job& job);
 
 }  // namespace ballast::jobs

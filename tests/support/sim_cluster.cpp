@@ -68,6 +68,7 @@ void SimCluster::start_daemon() {
     settings.upload_folder = folder_.string();
     settings.retry_pause = Milliseconds(2);
     settings.progress_interval = Milliseconds(1);
+    settings.preferences_age = Milliseconds(0);
     settings.balance = balance;
     progress = std::make_shared<jobs::ProgressHub>();
     jobs::Services services{.executor = io->get_executor(),

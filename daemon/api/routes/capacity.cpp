@@ -18,8 +18,7 @@ Task<Response> post_capacity(Request request, ContextPtr context) {
     BALLAST_CO_TRY(const auto wanted, placement_of(*context, ask.spec, ask.host));
     auto work = [snapshot = context->store->snapshot(), wanted, limit = ask.limit,
                  preferences = context->preferences()]() -> Result<std::string> {
-        BALLAST_TRY(const auto capacity,
-                    scheduler::find_capacity(snapshot, wanted, limit, snapshot->seq, preferences));
+        BALLAST_TRY(const auto capacity, scheduler::find_capacity(snapshot, wanted, limit, snapshot->seq, preferences));
         return to_json_text(capacity);
     };
     BALLAST_CO_TRY(auto text, co_await on_pool<std::string>(context->cpu, std::move(work)));

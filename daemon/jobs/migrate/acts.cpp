@@ -217,8 +217,10 @@ Task<> Move::start_post_copy() {
     const Result<void> emptied = co_await empty_the_socket();
     if (!emptied) {
         if (emptied.error().code() == Code::cancelled) co_return emptied;
-        // A full socket costs downtime; a push that nobody ends costs the move. So the switch is asked for all the same.
-        spdlog::info("job={} vm={} the socket was not emptied: {}", run_->id().str(), vm_.str(), emptied.error().chain());
+        // A full socket costs downtime; a push that nobody ends costs the move. So the switch is asked for all the
+        // same.
+        spdlog::info("job={} vm={} the socket was not emptied: {}", run_->id().str(), vm_.str(),
+                     emptied.error().chain());
     }
     const Result<void> switched = co_await source_->migration().start_post_copy(vm_);
     if (switched) co_return switched;

@@ -111,10 +111,9 @@ void Move::steer(const MigrationProgress& progress, const std::optional<Migratio
     Migration migration = *row();
     if (migration.phase != MigrationPhase::push || !memo().given_up.empty()) return;
     if (ended) migration.rounds.push_back(*ended);
-    auto steering =
-        migration::steer(migration, sample_of(progress), migration::can_switch(migration),
-                         run_->services().clock->now(),
-                         {.switch_cost = limits_.switch_cost, .socket = limits_.socket, .overrun = limits_.overrun});
+    auto steering = migration::steer(
+        migration, sample_of(progress), migration::can_switch(migration), run_->services().clock->now(),
+        {.switch_cost = limits_.switch_cost, .socket = limits_.socket, .overrun = limits_.overrun});
     if (steering.act == migration::SteeringAct::none) return;
     post({.kind = MigrationEventKind::steered,
           .detail = steering.reason,

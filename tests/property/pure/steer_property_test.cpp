@@ -176,10 +176,10 @@ RC_GTEST_PROP(MachineProperty, KeepsItsPromisesWhateverComesInWhateverOrder, ())
         const bool switches = contains(step->acts, MigrationAct::start_post_copy);
         RC_ASSERT(!(memo.may_have_switched && contains(step->acts, MigrationAct::abort_job)));
         // Once; and again only where the hosts have said that the word was never followed.
-        const bool again = memo.may_have_switched && event.kind == MigrationEventKind::judged &&
-                           event.verdict->owner == Owner::source;
+        const bool again =
+            memo.may_have_switched && event.kind == MigrationEventKind::judged && event.verdict->owner == Owner::source;
         RC_ASSERT(!switches || (can_switch(row) && step->memo.may_have_switched && (!memo.may_have_switched || again)));
-        RC_ASSERT(!switches || (!memo.cancel_requested && memo.given_up.empty() && !memo.finishing));
+        RC_ASSERT(!switches || again || (!memo.cancel_requested && memo.given_up.empty() && !memo.finishing));
         RC_ASSERT(!memo.may_have_switched || step->memo.may_have_switched);
         RC_ASSERT(!contains(step->acts, MigrationAct::call_migrate) || (step->memo.called && !memo.called));
         RC_ASSERT(step->memo.finishing ||

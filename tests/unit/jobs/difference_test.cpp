@@ -71,8 +71,10 @@ TEST_F(Differences, ThatAreAsLargeAsThePagesEndTheMoveEarlyAndAreNotTriedAgain) 
     ASSERT_TRUE(row) << "it was started, so there is a record of it";
     EXPECT_LT(row->rounds.size(), 12U);
     EXPECT_THAT(running_on(), ElementsAre("h1"));
-    const auto forecast = cluster.desk->forecast(*cluster.vm("web1"), cluster.host("h2")->id,
-                                                 {.terms = {.max_downtime = Milliseconds(300), .max_throttle = 0}});
+    jobs::ForecastAsk ask;
+    ask.terms.max_downtime = Milliseconds(300);
+    ask.terms.max_throttle = 0;
+    const auto forecast = cluster.desk->forecast(*cluster.vm("web1"), cluster.host("h2")->id, ask);
     ASSERT_TRUE(forecast) << forecast.error().chain();
     EXPECT_FALSE(migration::of_mode(*forecast, MigrationMode::pre_copy).knobs.xbzrle);
     ASSERT_TRUE(forecast->input.delta);

@@ -58,8 +58,9 @@ TEST(VmCreate, ThatIsCalledOffBeforeItBeganLeavesNoVmAndNoName) {
     SimCluster cluster;
     JobId id;
     const auto written = cluster.write([&](store::Transaction& transaction) -> Result<void> {
-        BALLAST_TRY(const Job queued,
-                    jobs::submit(transaction, {.kind = "vm.create", .vm = {}, .host = {}, .subject = {}, .params = {web1}}));
+        BALLAST_TRY(
+            const Job queued,
+            jobs::submit(transaction, {.kind = "vm.create", .vm = {}, .host = {}, .subject = {}, .params = {web1}}));
         id = queued.id;
         BALLAST_CHECK(jobs::request_cancel(transaction, id));
         return {};

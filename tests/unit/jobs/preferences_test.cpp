@@ -36,8 +36,10 @@ TEST(Preferences, AreThoseByWhichJobsPlace) {
     cluster.preferences.load = load;
     ASSERT_EQ(error_of(cluster.do_job("vm.create", "", small_vm("web1"))), "");
     EXPECT_EQ(cluster.vm("web1")->host, HostId("id-h2"));
+    load = std::make_shared<scheduler::ClusterLoad>();
     load->vms[cluster.vm("on-h1")->id] = cores(0.1);
     load->vms[cluster.vm("on-h2")->id] = cores(1.5);
+    cluster.preferences.load = load;
     ASSERT_EQ(error_of(cluster.do_job("vm.create", "", small_vm("web2"))), "");
     EXPECT_EQ(cluster.vm("web2")->host, HostId("id-h1"));
 }

@@ -133,7 +133,8 @@ TEST_F(Rebalance, AMoveThatFailedForAMomentIsMadeByTheNextPlan) {
     make_vm("web1");
     wishes = {{"web1", "h2"}};
     wishes_then = {{"web1", "h3"}};
-    cluster.world->faults().fail_next("h1", drivers::simulated::Call::migrate, Error(Code::unavailable, "a moment ago"));
+    cluster.world->faults().fail_next("h1", drivers::simulated::Call::migrate,
+                                      Error(Code::unavailable, "a moment ago"));
     const PlanId id = advise();
     const Job job = carry_out(id);
     EXPECT_EQ(job.state, JobState::succeeded) << (job.error ? job.error->message : "");

@@ -90,7 +90,8 @@ TEST(Refusal, OfManyHostsNamesTheFirstAndCountsTheRestByRule) {
     auto cluster = a_cluster();
     for (int i = 100; i < 130; ++i) cluster.with(a_host(fmt::format("h{}", i)).memory(gibibytes(1)));
     cluster.with(a_host("h130").observed());
-    const std::string message = refusal(decide(cluster.build(), place(a_vm().memory(gibibytes(2))), 1), "web1").message();
+    const std::string message =
+        refusal(decide(cluster.build(), place(a_vm().memory(gibibytes(2))), 1), "web1").message();
     EXPECT_THAT(message, AllOf(HasSubstr("h107 (memory_fit"), ::testing::Not(HasSubstr("h108 (")),
                                HasSubstr("and 23 more (host_ready on 1, memory_fit on 22")));
 }
