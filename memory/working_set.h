@@ -8,8 +8,8 @@
 //
 // size = max(needed, fast mean, slow mean): it rises at once, and falls slowly (Waldspurger, OSDI 2002, 6.3: the
 // maximum of a slow mean, a fast one, and one with the current value in it). mean and deviation, for admission, are
-// those of `needed` over about a day: West's weighted update (CACM 22(9), 1979), from a prior of (maximum - needed) / 4
-// that counts as one hour of watching.
+// those of `needed` over about a day: West's weighted update (CACM 22(9), 1979), from a prior of (maximum -
+// needed) / 4 that counts as one hour of watching.
 
 #include <map>
 #include <string>
@@ -28,12 +28,12 @@ BOOST_DESCRIBE_ENUM(Trust, trusted, no_driver, no_statistics, old, implausible)
 struct WorkingSetOptions {
     Milliseconds fast{30'000};
     Milliseconds slow{10 * 60'000};
-    Milliseconds day{24 * 3'600'000};
-    Milliseconds prior{3'600'000};    ///< what the first guess of the deviation counts as
-    Milliseconds oldest{60'000};      ///< older readings say nothing of now
-    double hot_cache = 0.25;          ///< of the page cache
-    double faults_per_second = 100;   ///< major faults that say that a guest lacks memory
-    Bytes swapped_in = mebibytes(1);  ///< per second: the same
+    Milliseconds day{24 * 3'600'000};  ///< mean and deviation, for admission
+    Milliseconds prior{3'600'000};     ///< what the first guess of the deviation counts as
+    Milliseconds oldest{60'000};       ///< older readings say nothing of now
+    double hot_cache = 0.25;           ///< of the page cache
+    double faults_per_second = 100;    ///< major faults that say that a guest lacks memory
+    Bytes swapped_in = mebibytes(1);   ///< per second: the same
     double growth = 0.25;
 };
 

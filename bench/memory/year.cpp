@@ -16,7 +16,6 @@
 namespace ballast::bench {
 namespace {
 
-constexpr double minutes_between_draws = 15;
 constexpr int minutes_per_sweep = 5;
 constexpr double maximum_gib = 4;
 constexpr double alike = 0.3;  ///< correlation of what draws a group's demand
@@ -37,7 +36,8 @@ struct Load {
 
 class HostLoad {
   public:
-    explicit HostLoad(std::uint64_t seed) : source_(seed) {
+    HostLoad(std::uint64_t seed, double minutes_between_draws)
+        : source_(seed), minutes_between_draws_(minutes_between_draws) {
         std::uniform_real_distribution<double> size(0.6, 1.4);
         groups_.resize(candidates / group_size);
         for (double& group : groups_) group = normal_(source_);
@@ -64,7 +64,7 @@ class HostLoad {
     /// Time passes, event by event. The minutes in which the sum is above `limit`, in GiB.
     double pass(double minutes, double limit_gib) {
         const double until = minute_ + minutes;
-        const double rate = static_cast<double>(loads_.size() + groups_.size()) / minutes_between_draws;
+        const double rate = static_cast<double>(loads_.size() + groups_.size()) / minutes_between_draws_;
         value_all();
         double above = 0;
         while (minute_ < until) {
@@ -116,6 +116,7 @@ class HostLoad {
     }
 
     std::mt19937_64 source_;
+    double minutes_between_draws_;
     std::normal_distribution<double> normal_;
     std::uniform_real_distribution<double> uniform_;
     std::vector<double> groups_;
@@ -195,13 +196,14 @@ YearResult play_year(const YearOptions& options) {
     double exceeded = 0;
     double minutes = 0;
     for (int host = 0; host < options.hosts; ++host) {
-        HostLoad load(options.seed * 1'000 + static_cast<std::uint64_t>(host));
+        HostLoad load(options.seed * 1'000 + static_cast<std::uint64_t>(host), options.minutes_between_draws);
         const Known known = watched(load, options.watched_days);
         const Filled full = filled(known, options);
         result.stated += full.risk / options.hosts;
         result.stated_moment += full.moment / options.hosts;
         result.vms_per_host += static_cast<double>(full.count) / options.hosts;
         result.group_correlation += known.model.group / options.hosts;
+        result.persistence_min += static_cast<double>(known.model.persistence.count()) / 60'000 / options.hosts;
         result.host_correlation += known.model.host / options.hosts;
         load.keep(full.count);
         for (int hour = 0; hour < options.days * 24; ++hour) {

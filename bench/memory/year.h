@@ -13,6 +13,7 @@ struct YearOptions {
     int days = 365;
     int watched_days = 14;
     double host_gib = 64;
+    double minutes_between_draws = 15;
     double risk = 0.001;
     std::uint64_t seed = 1;
 };
@@ -27,6 +28,7 @@ struct YearResult {
     double hours = 0;
     double group_correlation = 0;  ///< as measured, mean of all hosts
     double host_correlation = 0;
+    double persistence_min = 0;
 };
 
 [[nodiscard]] YearResult play_year(const YearOptions& options);

@@ -52,6 +52,7 @@ TEST(Correlation, BelievesTheUsualUntilItHasSeenMore) {
     const RiskModel usual;
     EXPECT_EQ(measured_model({}, usual), usual);
     const RiskModel after_a_minute = measured_model(World(0, 0).watch({}, 2), usual);
+    EXPECT_EQ(after_a_minute.persistence, usual.persistence);
     EXPECT_NEAR(after_a_minute.group, usual.group, 0.01);
     EXPECT_NEAR(after_a_minute.host, usual.host, 0.01);
 }
@@ -72,6 +73,24 @@ TEST(Correlation, KeepsWhatItFoundWhenVmsComeAndGo) {
     EXPECT_EQ(after.host, before.host);
     EXPECT_EQ(after.watched, Milliseconds(0));
     EXPECT_GT(after.believed, before.believed);
+}
+
+TEST(Correlation, FindsHowLongDemandsStay) {
+    for (const double minutes : {8.0, 15.0, 60.0}) {
+        std::mt19937_64 source(11);
+        std::normal_distribution<double> normal;
+        std::bernoulli_distribution anew(-std::expm1(-1 / (6 * minutes)));  // of one sweep, ten seconds
+        std::vector<CorrelationPart> parts;
+        for (std::uint64_t i = 0; i < 20; ++i) parts.push_back({i, "", gibibytes(1), mebibytes(100)});
+        CorrelationMemo memo;
+        for (int sweep = 0; sweep < 6 * 1440 * 5; ++sweep) {
+            for (CorrelationPart& part : parts)
+                if (anew(source)) part.needed = gibibytes(1) + Bytes(std::llround(100 * 1024 * 1024 * normal(source)));
+            memo = correlated(std::move(memo), parts, {}, noon + Seconds(10 * sweep));
+        }
+        const double found = static_cast<double>(measured_model(memo, {}).persistence.count()) / 60'000;
+        EXPECT_NEAR(found / minutes, 1, 0.35) << minutes;
+    }
 }
 
 TEST(Correlation, NoVmsAndNoTimeChangeNothing) {
