@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""Placement: decisions in process, and whole processes beside Ganeti's hail.
+"""Placement: decisions in process, whole processes beside Ganeti's hail, and over REST beside OpenStack Placement.
 
 scripts/bench placement [CASE…] [--quick] [--check]: JSON lines (ARCHITECTURE.md 6); docs/BENCHMARKS.md says what is measured. Cases:
 decide, why_not, guard, absorb, capacity (placement_bench.cpp, in process), hail (`ballast place --offline` beside it on the same
-file). BALLAST_HTOOLS_GENERATOR is the path of the generator of clusters. Without it, or without the peer's package
-(bench/packages.txt), a line says what was skipped.
+file), rest (placed and durably claimed by `ballastd --simulate`, placement_rest.py). Of what others have: BALLAST_HTOOLS_GENERATOR is the
+path of the generator of clusters, BALLAST_PLACEMENT_PEER that of the script that measures OpenStack Placement. Without one of them, or
+without the peer's package (bench/packages.txt), a line says what was skipped.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ from collections.abc import Sequence
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+os.environ.setdefault("BALLAST_BIN_DIR", str(ROOT / "build/release"))
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+import placement_rest  # noqa: E402
+
 IN_PROCESS = ("decide", "why_not", "guard", "absorb", "capacity")
+CASES = (*IN_PROCESS, "hail", "rest")
 HAIL = pathlib.Path("/usr/lib/ganeti/iallocators/hail")
 HAIL_LIMIT_S = 300
 CHEAP_NODES = (100, 1000, 3000)  # without hail's check of N+1
 SAFE_NODES = (100,)  # with it: at 300 nodes hail needs minutes
 TARGET_NODES = {"cheap": (1000, 3000), "safe": (100,)}
 FASTER = 1 / 100
+PLACEMENT_FASTER = 50
+KUBE_FLOOR = 810  # pods/s at 5,000 nodes: kube-scheduler's own threshold (scheduler_perf, performance-config.yaml)
 VM = {"cpu": 2, "memory": 4096, "disk": 10240}
 
 
@@ -54,14 +63,14 @@ class Report:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("case", nargs="*", help=", ".join((*IN_PROCESS, "hail")))
+    parser.add_argument("case", nargs="*", help=", ".join(CASES))
     parser.add_argument("--runs", type=int, default=5, help="runs of Ballast whose median counts; a peer that needs seconds runs once")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     for case in options.case:
-        if case not in (*IN_PROCESS, "hail"):
-            parser.error(f"no case is named '{case}'; there are {', '.join((*IN_PROCESS, 'hail'))}")
+        if case not in CASES:
+            parser.error(f"no case is named '{case}'; there are {', '.join(CASES)}")
     return options
 
 
@@ -95,7 +104,7 @@ class Bench:
         self.options = options
         self.folder = folder
         self.report = Report()
-        self.bin = pathlib.Path(os.environ.get("BALLAST_BIN_DIR", ROOT / "build/release"))
+        self.bin = pathlib.Path(os.environ["BALLAST_BIN_DIR"])
 
     def wants(self, case: str) -> bool:
         """Whether it is asked for."""
@@ -159,11 +168,40 @@ class Bench:
             for nodes in SAFE_NODES:
                 self.beside_hail("safe", nodes, generator)
 
+    def peer_rate(self, hosts: int) -> float | None:
+        """VMs per second of OpenStack Placement: candidates, then the allocation. In process, so faster than its service is."""
+        script = os.environ.get("BALLAST_PLACEMENT_PEER", "")
+        if not os.path.isfile(script):
+            self.report.skipped(f"rest/{hosts}/peer", "BALLAST_PLACEMENT_PEER names no file")
+            return None
+        done = subprocess.run(["/usr/bin/python3", script, str(hosts)], capture_output=True, text=True, check=False)
+        found = re.search(r"claim loop \(candidates\+PUT\): ([0-9.]+) ms each", done.stdout)
+        if done.returncode != 0 or found is None:
+            self.report.skipped(f"rest/{hosts}/peer", "OpenStack Placement is not installed (Debian: python3-placement)")
+            return None
+        return 1000 / float(found[1])
+
+    def rest(self, hosts: int, vms: int) -> None:
+        """Placed and durably claimed over REST."""
+        row = placement_rest.measure(hosts, vms)
+        met, target, peer, peer_value = None, None, None, None
+        if hosts == 5000:
+            peer, peer_value, target = "kube-scheduler's own floor", float(KUBE_FLOOR), f">= {KUBE_FLOOR}"
+            met = row["value"] >= KUBE_FLOOR
+        elif peer_value := self.peer_rate(hosts):
+            peer, target = "OpenStack Placement", f">= {PLACEMENT_FASTER} times"
+            met = row["value"] >= PLACEMENT_FASTER * peer_value
+        self.report.say(f"rest/{hosts}", "placed and claimed", row.pop("value"), "1/s", met=met, target=target, peer=peer,
+                        peer_value=peer_value, **row)
+
     def run(self) -> None:
         """What has no peer first."""
         self.in_process()
         if self.wants("hail"):
             self.hail()
+        if self.wants("rest"):
+            for hosts, vms in ((100, 200),) if self.options.quick else ((1000, 5000), (5000, 5000)):
+                self.rest(hosts, vms)
 
 
 def main() -> int:
