@@ -148,7 +148,7 @@ void Engine::on_commit(const std::vector<Event>& events) {
 
 bool Engine::may_begin(const Job& job) const {
     if (takes_slot(job.kind) && slots_taken_ >= services_.settings.concurrent_jobs) return false;
-    return job.vm.empty() || !busy_vms_.contains(job.vm);
+    return job.vm.empty() || (!busy_vms_.contains(job.vm) && queue_.is_first_of_its_vm(job));
 }
 
 void Engine::dispatch() {

@@ -15,20 +15,35 @@ bool is_called_off(const Job& job) {
 void JobQueue::follow(std::shared_ptr<const Snapshot> next) {
     const auto before = std::exchange(snapshot_, std::move(next));
     snapshot_->jobs.for_each_change(before->jobs, [&](const auto& old, const auto& now) {
-        if (old) settle(old->id);
-        if (now) settle(now->id);
+        const Job& job = now ? *now : *old;
+        settle(job.id, job.vm);
     });
 }
 
 void JobQueue::settle(const JobId& id) {
+    if (const Job* job = snapshot_->jobs.find(id)) settle(id, job->vm);
+}
+
+void JobQueue::settle(const JobId& id, const VmId& vm) {
+    const auto own = by_vm_.find(vm);
     for (const bool queued : {false, true}) {
-        for_a_slot_.erase({queued, id});
-        for_none_.erase({queued, id});
+        const Turn turn{queued, id};
+        for_a_slot_.erase(turn);
+        for_none_.erase(turn);
+        if (own != by_vm_.end()) own->second.erase(turn);
     }
+    if (own != by_vm_.end() && own->second.empty()) by_vm_.erase(own);
     const Job* job = snapshot_->jobs.find(id);
     if (job == nullptr || is_finished(job->state) || taken_.contains(id)) return;
+    const Turn turn{job->state == JobState::queued, id};
     const bool needs_slot = takes_slot(job->kind) && !is_called_off(*job);
-    (needs_slot ? for_a_slot_ : for_none_).insert({job->state == JobState::queued, id});
+    (needs_slot ? for_a_slot_ : for_none_).insert(turn);
+    if (!vm.empty() && !is_called_off(*job)) by_vm_[vm].insert(turn);
+}
+
+bool JobQueue::is_first_of_its_vm(const Job& job) const {
+    const auto own = by_vm_.find(job.vm);
+    return own == by_vm_.end() || own->second.begin()->id == job.id;
 }
 
 void JobQueue::take(const JobId& id) {

@@ -4,6 +4,7 @@
 // looked at again. Which of them may begin is the engine's to say. Thread rule: loop thread only.
 
 #include <compare>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -40,12 +41,17 @@ class JobQueue {
     [[nodiscard]] std::optional<std::pair<Turn, std::shared_ptr<const Job>>> next(const Turn& after,
                                                                                   bool slot_is_free) const;
 
+    /// Whether no job of the same VM waits before it. One that needs no slot must not overtake one that waits for its.
+    [[nodiscard]] bool is_first_of_its_vm(const Job& job) const;
+
   private:
+    void settle(const JobId& id, const VmId& vm);
     void settle(const JobId& id);
 
     std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
     std::set<Turn> for_a_slot_;
     std::set<Turn> for_none_;
+    std::map<VmId, std::set<Turn>> by_vm_;  // of both, but for those that are called off
     std::set<JobId> taken_;
 };
 

@@ -11,9 +11,11 @@ using ::testing::IsEmpty;
 
 class TheQueue : public ::testing::Test {
   protected:
-    void put(const std::string& id, JobState state, const std::string& kind = "vm.create", bool cancel = false) {
+    void put(const std::string& id, JobState state, const std::string& kind = "vm.create", bool cancel = false,
+             const std::string& vm = "") {
         Job job;
         job.id = JobId(id);
+        job.vm = VmId(vm);
         job.kind = kind;
         job.state = state;
         job.cancel_requested = cancel;
@@ -60,6 +62,27 @@ TEST_F(TheQueue, KeepsTheOrderOfAskingAmongThoseThatNeedASlotAndThoseThatNeedNon
     follow();
     EXPECT_THAT(turns(true), ElementsAre("1", "2", "3", "4", "5"));
     EXPECT_THAT(turns(false), ElementsAre("2", "4", "5"));
+}
+
+TEST_F(TheQueue, OneThatNeedsNoSlotDoesNotOvertakeAnotherOfItsVm) {
+    const auto is_first = [&](const char* id) { return queue.is_first_of_its_vm(*rows.jobs.find(JobId(id))); };
+    put("1", JobState::queued, "vm.start", false, "web1");
+    put("2", JobState::queued, "vm.migrate", false, "web1");
+    put("3", JobState::queued, "vm.migrate", false, "web2");
+    put("4", JobState::queued, "host.evacuate");
+    follow();
+    EXPECT_TRUE(is_first("1"));
+    EXPECT_FALSE(is_first("2"));
+    EXPECT_TRUE(is_first("3"));
+    EXPECT_TRUE(is_first("4"));
+    put("1", JobState::queued, "vm.start", true, "web1");
+    follow();
+    EXPECT_TRUE(is_first("2")) << "one that is called off stands in nobody's way";
+    queue.take(JobId("2"));
+    put("2", JobState::succeeded, "vm.migrate", false, "web1");
+    put("5", JobState::queued, "vm.stop", false, "web1");
+    follow();
+    EXPECT_TRUE(is_first("5"));
 }
 
 TEST_F(TheQueue, ACalledOffJobNeedsNoSlot) {
