@@ -198,4 +198,11 @@ Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const 
     return Sweep(host, vms, before, policy, now, options).made();
 }
 
+bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before, const ControlOptions& options) {
+    return std::ranges::any_of(vms, [&](const VmMemory& vm) {
+        const auto known = before.vms.find(vm.id);
+        return known != before.vms.end() && lacks_memory(vm.reading, known->second.working_set, options.working_set);
+    });
+}
+
 }  // namespace ballast::memory

@@ -86,4 +86,9 @@ struct Controlled {
 [[nodiscard]] Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const HostMemo& before,
                                  MemoryPolicy policy, Timestamp now, const ControlOptions& options = {});
 
+/// The fast path: whether a guest lacks memory since the last sweep, so that the next one must not wait for its turn.
+/// Cheap enough for each reading of the statistics.
+[[nodiscard]] bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before,
+                                 const ControlOptions& options = {});
+
 }  // namespace ballast::memory

@@ -65,17 +65,6 @@ Bytes cache_of(const GuestReading& reading) {
     return std::min(reading.disk_caches.value_or(Bytes(0)), saturating_sub(reading.balloon, *reading.unused));
 }
 
-/// Whether it swaps in or faults; counters that go back are those of a guest that was started again.
-bool lacks_memory(const GuestReading& reading, const WorkingSetMemo& before, const WorkingSetOptions& options) {
-    const double seconds = seconds_of(between(before.at, reading.at));
-    if (before.at == Timestamp{} || seconds <= 0) return false;
-    const Bytes swapped = saturating_sub(reading.swap_in.value_or(Bytes(0)), before.swap_in);
-    const std::uint64_t faults = reading.major_faults.value_or(0);
-    const auto faulted = faults > before.major_faults ? static_cast<double>(faults - before.major_faults) : 0.0;
-    return as_double(swapped) > as_double(options.swapped_in) * seconds ||
-           faulted > options.faults_per_second * seconds;
-}
-
 /// The means with one more value in them.
 WorkingSetMemo updated(WorkingSetMemo memo, const VmMemory& vm, double needed, const WorkingSetOptions& options) {
     const GuestReading& reading = vm.reading;
@@ -132,6 +121,17 @@ Estimate estimate(const VmMemory& vm, const WorkingSetMemo& before, Timestamp no
              .lacks = lacks,
              .why = {}},
             memo};
+}
+
+bool lacks_memory(const GuestReading& reading, const WorkingSetMemo& before, const WorkingSetOptions& options) {
+    // Counters that go back are those of a guest that was started again.
+    const double seconds = seconds_of(between(before.at, reading.at));
+    if (before.at == Timestamp{} || seconds <= 0) return false;
+    const Bytes swapped = saturating_sub(reading.swap_in.value_or(Bytes(0)), before.swap_in);
+    const std::uint64_t faults = reading.major_faults.value_or(0);
+    const auto faulted = faults > before.major_faults ? static_cast<double>(faults - before.major_faults) : 0.0;
+    return as_double(swapped) > as_double(options.swapped_in) * seconds ||
+           faulted > options.faults_per_second * seconds;
 }
 
 }  // namespace ballast::memory

@@ -75,4 +75,8 @@ struct Estimate {
 [[nodiscard]] Estimate estimate(const VmMemory& vm, const WorkingSetMemo& before, Timestamp now,
                                 const WorkingSetOptions& options = {});
 
+/// Whether the guest has swapped in, or faulted, since that reading as one does that has less than it needs.
+[[nodiscard]] bool lacks_memory(const GuestReading& reading, const WorkingSetMemo& before,
+                                const WorkingSetOptions& options = {});
+
 }  // namespace ballast::memory

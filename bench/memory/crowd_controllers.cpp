@@ -17,7 +17,8 @@ Bytes bytes(double value) {
 class BallastController final : public CrowdController {
   public:
     [[nodiscard]] std::string name() const override { return "ballast"; }
-    [[nodiscard]] int period() const override { return 10; }
+    /// Statistics are read every 2 seconds; a sweep is made every 10, or when a guest lacks memory.
+    [[nodiscard]] int period() const override { return 2; }
     void act(const CrowdHost& host, std::vector<CrowdGuest>& guests, int second) override {
         const Timestamp now = Timestamp(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)) + Seconds(second + 1);
         memory::HostMemory seen;
@@ -27,6 +28,7 @@ class BallastController final : public CrowdController {
         seen.pressure = 0.0;
         std::vector<memory::VmMemory> vms;
         for (std::size_t i = 0; i < guests.size(); ++i) vms.push_back(read(host, guests[i], i, now));
+        if (second % 10 != 0 && !memory::sweep_at_once(vms, memo_)) return;
         auto [decisions, next] = memory::control(seen, vms, memo_, MemoryPolicy::balanced, now);
         memo_ = std::move(next);
         for (const memory::BalloonMove& move : decisions.balloons) {

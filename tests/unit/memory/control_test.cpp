@@ -281,6 +281,19 @@ TEST(Control, AfterARestartWithoutItsStateNoGuestStaysSqueezed) {
     EXPECT_GE(bed.vm("vm19").reading.balloon, gibibytes(3));
 }
 
+TEST(Control, AGuestThatSwapsNeedsASweepAtOnce) {
+    Bed bed = a_full_bed();
+    bed.sweep(3);
+    std::vector<VmMemory> read = bed.vms;
+    for (VmMemory& vm : read) vm.reading.at += Seconds(2);
+    EXPECT_FALSE(sweep_at_once(read, bed.memo));
+    read[4].reading.swap_in = *read[4].reading.swap_in + mebibytes(3);
+    EXPECT_TRUE(sweep_at_once(read, bed.memo));
+    read[4] = read[3];
+    read[4].id = VmId("new");  // nothing is known of it to compare with
+    EXPECT_FALSE(sweep_at_once(read, bed.memo));
+}
+
 TEST(Control, ForgetsVmsThatAreGone) {
     Bed bed = a_full_bed();
     bed.sweep();
