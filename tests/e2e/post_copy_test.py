@@ -4,8 +4,8 @@ a broken link or a dead libvirtd is recovered, a dead QEMU costs the running sta
 rule 4). The lines marked `everyday` run always, all of them with `scripts/test --full`.
 
 A pull counts as met once the guest beats on the target: then QEMU has left `cont`, where a break hangs it (docs/MIGRATION.md 7). With QEMU's
-own cap of the pull (post_copy_bandwidth) that is early: the guest asks past the cap, and most of its memory is still on the source. On a slow
-wire (`late`) it is after some 30 s of 36: a fault strikes when the last pages arrive, or just after."""
+own cap of the pull (post_copy_bandwidth) that is early: the guest asks past the cap, and most of its memory is still on the source (of a
+hybrid: of what it wrote during its round). On a slow wire (`late`) it is after some 30 s of 36: a fault strikes when the last pages arrive, or just after."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ PULL = (
     Case("pull", "post_copy", "target_libvirtd", (MOVED,), late=True),
     Case("pull", "post_copy", "cut_hard_20", (MOVED,), late=True),
     Case("pull", "post_copy", "cut_silent_20", (MOVED,), late=True),
-    Case("pull", "hybrid", "daemon", (MOVED,), late=True),
-    Case("pull", "hybrid", "source_libvirtd", (MOVED,), late=True),
-    Case("pull", "hybrid", "target_libvirtd", (MOVED,), late=True),
-    Case("pull", "hybrid", "cut_hard_20", (MOVED,), late=True),
+    Case("pull", "hybrid", "daemon", (MOVED,)),
+    Case("pull", "hybrid", "source_libvirtd", (MOVED,)),
+    Case("pull", "hybrid", "target_libvirtd", (MOVED,)),
+    Case("pull", "hybrid", "cut_hard_20", (MOVED,)),
 )
 LOST = (
     Case("pull", "post_copy", "target_qemu", (RESTARTED,)),

@@ -69,6 +69,22 @@ Task<> await_own_host(RunPtr run) {
                    vm->name, vm->name);
 }
 
+/// A host that does not answer for a moment is waited for: libvirt lets everybody wait while it ends a QEMU that hangs,
+/// and just then a VM whose running state was lost is to start again.
+Task<> await_slow_host(RunPtr run, HostId host) {
+    const auto is_slow = [&run, &host] {
+        const auto row = run->snapshot()->hosts.find_ptr(host);
+        return row && row->state == HostState::slow;
+    };
+    const auto end = std::chrono::steady_clock::now() + run->services().settings.start_timeout;
+    while (is_slow() && std::chrono::steady_clock::now() < end) {
+        BALLAST_CO_CHECK(go_on(*run));
+        run->report(0, "waits for its host to answer");
+        BALLAST_CO_CHECK(co_await run->pause(run->services().settings.retry_pause));
+    }
+    co_return Result<void>{};
+}
+
 /// Decides where, and writes claim and state; the former host is kept in the memo so that a restart knows it.
 Task<> claim_for_start(RunPtr run) {
     BALLAST_CO_TRY(const auto params, parse_as<VmStartParams>(run->params(), ""));
@@ -78,6 +94,7 @@ Task<> claim_for_start(RunPtr run) {
     if (!vm) co_return fail(Code::not_found, "VM {} is gone from the inventory", run->vm());
     BALLAST_CO_CHECK(check_startable(*vm));
     BALLAST_CO_TRY(const HostId host, wanted_host(*snapshot, *vm, params.host));
+    BALLAST_CO_CHECK(co_await await_slow_host(run, host));
     BALLAST_CO_TRY(const auto driver, run->services().hosts->reachable(host));
     const Json memo{{"old_host", vm->host ? vm->host->str() : ""}};
     const scheduler::Basis basis = run->services().placer->basis_of(host, vm->spec);

@@ -22,6 +22,8 @@ SLOW = "20mbit"  # a push or a pull takes half a minute: it can be met in any ph
 TRICKLE = 1 << 20
 # QEMU's cap of the push before it: a guest this small is over a free wire before the switch is asked for, and nothing is left to pull.
 HELD_PUSH = 16 << 20
+# The same for the round of a hybrid: long enough for the guest to write most of its set again, which is what it pulls.
+HELD_ROUND = 4 << 20
 ON_THE_WAY = ("claimed", "preparing", "setup", "push", "stop_and_copy", "pull")
 # Where each mode goes through; a phase that is not in its list is never met.
 ROUTES = {"pre_copy": ("setup", "push"), "stop_and_copy": ("setup", "stop_and_copy"), "post_copy": ("setup", "push", "pull"),

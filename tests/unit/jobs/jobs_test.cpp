@@ -54,6 +54,30 @@ TEST(VmCreate, ANameIsTakenWhileItsVmIsStillBeingMade) {
     EXPECT_EQ(cluster.wait(first->id)->state, JobState::succeeded);
 }
 
+TEST(VmStart, WaitsForAHostThatDoesNotAnswerForAMoment) {
+    SimCluster cluster;
+    ASSERT_EQ(
+        cluster
+            .do_job("vm.create", "", R"({"name":"web1","host":"h1","start":false,"spec":{"memory_bytes":67108864}})")
+            ->state,
+        JobState::succeeded);
+    const auto set_state = [&](HostState state) {
+        return cluster.write([&cluster, state](store::Transaction& transaction) -> Result<void> {
+            Host host = *cluster.host("h1");
+            host.state = state;
+            transaction.put(std::move(host), {"test.put", "by a test"});
+            return {};
+        });
+    };
+    ASSERT_TRUE(set_state(HostState::slow));
+    const auto job = cluster.queue("vm.start", "web1", "{}");
+    ASSERT_TRUE(job);
+    ASSERT_TRUE(cluster.until([&] { return cluster.vm("web1")->job == job->id; }));
+    ASSERT_TRUE(set_state(HostState::up));
+    const auto ended = cluster.wait(job->id);
+    EXPECT_EQ(ended->state, JobState::succeeded) << error_of(ended);
+}
+
 TEST(VmCreate, ThatIsCalledOffBeforeItBeganLeavesNoVmAndNoName) {
     SimCluster cluster;
     JobId id;
