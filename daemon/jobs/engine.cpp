@@ -228,6 +228,22 @@ boost::asio::awaitable<void> Engine::work(RunPtr run) {
     co_await finish(run, std::move(outcome));
 }
 
+/// While the store takes no writes (its disk is full), the end is kept and tried again: a job that was let go without
+/// it would begin anew at once, and again, and ask its host each time.
+Task<> Engine::store_end(RunPtr run, Result<Json> outcome) {
+    constexpr Milliseconds pause{1'000};
+    const store::Change end = [id = run->id(), outcome](store::Transaction& transaction) {
+        return end_job(transaction, id, outcome);
+    };
+    Result<void> ended = co_await run->commit(end);
+    for (bool told = false; !ended && !stopped_ && !services_.store->health().writable; told = true) {
+        if (!told) spdlog::error("job={} its end waits for the store: {}", run->id().str(), ended.error().chain());
+        BALLAST_CO_CHECK(co_await run->sleep(pause));
+        ended = co_await run->commit(end);
+    }
+    co_return ended;
+}
+
 boost::asio::awaitable<void> Engine::finish(RunPtr run, Result<Json> outcome) {
     const auto row = run->row();
     if (!run->vm().empty() && run->snapshot()->vms.find(run->vm()) != nullptr) {
@@ -236,8 +252,7 @@ boost::asio::awaitable<void> Engine::finish(RunPtr run, Result<Json> outcome) {
             spdlog::debug("job={} vm={} could not be observed at its end: {}", run->id().str(), run->vm().str(),
                           observed.error().message());
     }
-    const Result<void> ended = co_await run->commit(
-        [id = run->id(), outcome](store::Transaction& transaction) { return end_job(transaction, id, outcome); });
+    const Result<void> ended = co_await store_end(run, outcome);
     if (!outcome)
         spdlog::error("job={} vm={} {} failed: {}", run->id().str(), run->vm().str(), row->kind,
                       outcome.error().chain());

@@ -33,6 +33,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
     void call_off(const Job& job);
     boost::asio::awaitable<void> work(RunPtr run);
     boost::asio::awaitable<void> await_hosts(RunPtr run);
+    Task<> store_end(RunPtr run, Result<Json> outcome);
     boost::asio::awaitable<void> finish(RunPtr run, Result<Json> outcome);
 
     Services services_;
