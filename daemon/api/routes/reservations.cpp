@@ -43,10 +43,20 @@ Task<Response> create_reservation(Request request, ContextPtr context) {
     co_return answer;
 }
 
-Task<Response> list_all(Request, ContextPtr context) {
+/// By name; `after` is the last name of the page before.
+Task<Response> list_page(Request request, ContextPtr context) {
+    BALLAST_CO_TRY(const auto limit, query_number(request, "limit", 100));
+    if (limit < 1 || limit > 1000)
+        co_return fail(Code::invalid_argument, "the query parameter limit: {} is not between 1 and 1000", limit);
+    const std::string after(request.query_or("after", ""));
     std::vector<Text> items;
-    for (const auto& view : jobs::list_reservations(*context->store->snapshot()))
+    std::string last;
+    for (const auto& view : jobs::list_reservations(*context->store->snapshot())) {
+        if (view.name <= after) continue;
+        if (items.size() == limit) co_return page_response(items, last);
+        last = view.name;
         items.push_back(std::make_shared<const std::string>(to_json_text(view)));
+    }
     co_return page_response(items, "");
 }
 
@@ -72,9 +82,11 @@ std::vector<Route> reservation_routes() {
          .right = Right::viewer,
          .id = "reservation_list",
          .tag = "placement",
-         .summary = "Room that is held for VMs to come.",
+         .summary = "Room that is held for VMs to come, by name.",
+         .query = {{"limit", "integer", "Reservations of this page, 1 to 1000; 100 when not given."},
+                   {"after", "string", "The `next` of the page before."}},
          .answers = {{200, page_schema<jobs::ReservationView>}},
-         .handler = list_all},
+         .handler = list_page},
         {.path = "/api/v1/reservations/{id}",
          .right = Right::viewer,
          .id = "reservation_get",

@@ -153,6 +153,11 @@ TEST_F(PlacementsTest, ReservesForAllOrForNoneAndLetsGo) {
     EXPECT_THAT(full.body, AllOf(HasSubstr("reservation more"), HasSubstr("none is placed"), HasSubstr("memory_fit")));
     EXPECT_EQ(snapshot()->claims.size(), 1U);
     EXPECT_EQ(parsed(client().get(reservations))["items"][0]["note"], "for Monday");
+    const Json page = parsed(client().get("/api/v1/reservations?limit=1000"));
+    EXPECT_EQ(page["items"].size(), 1U);
+    EXPECT_TRUE(page["next"].is_null()) << page;
+    EXPECT_TRUE(parsed(client().get("/api/v1/reservations?after=shop"))["items"].empty());
+    EXPECT_THAT(client().get("/api/v1/reservations?limit=0"), IsProblem(400, "invalid_argument"));
     EXPECT_EQ(client().del("/api/v1/reservations/shop").status, 200);
     EXPECT_EQ(snapshot()->claims.size(), 0U);
     EXPECT_THAT(client().get("/api/v1/reservations/shop"), IsProblem(404, "not_found"));
