@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <optional>
 #include <tuple>
 
@@ -9,6 +10,7 @@
 
 #include "scheduler/choice.h"
 #include "scheduler/fleet/residency.h"
+#include "scheduler/host_view.h"
 #include "scheduler/placement.h"
 
 namespace ballast::scheduler {
@@ -212,15 +214,20 @@ std::string in_words(const std::vector<WayOut>& ways) {
     return fmt::format("{}", fmt::join(texts, ", or "));
 }
 
-std::vector<const HostVerdict*> nearest_first(const Decision& decision) {
+/// Those with the fewest refusals, and of these the ones with the most memory left: there the least has to change.
+std::vector<const HostVerdict*> nearest_first(const Snapshot& snapshot, const VmId& vm, const Decision& decision) {
     std::vector<const HostVerdict*> refused;
     for (const HostVerdict& verdict : decision.hosts)
         if (!verdict.accepted) refused.push_back(&verdict);
     const auto refusals = [](const HostVerdict* verdict) {
         return std::ranges::count(verdict->rules, false, &RuleVerdict::accepted);
     };
-    std::ranges::sort(refused, {},
-                      [&](const HostVerdict* verdict) { return std::make_tuple(refusals(verdict), verdict->name); });
+    std::map<HostId, std::int64_t> taken;
+    for (const HostView& view : view_hosts(snapshot, vm))
+        taken[view.host->id] = view.promised_memory.count() - usable_memory(*view.host).count();
+    std::ranges::sort(refused, {}, [&](const HostVerdict* verdict) {
+        return std::make_tuple(refusals(verdict), taken[verdict->host], verdict->name);
+    });
     if (refused.size() > most_hosts) refused.resize(most_hosts);
     return refused;
 }
@@ -284,7 +291,7 @@ void apply_change(const Change& change, Snapshot& snapshot, PlacementRequest& re
 std::optional<NearestHost> find_nearest(const Snapshot& snapshot, const PlacementRequest& request,
                                         const Decision& decision) {
     std::optional<NearestHost> best;
-    const auto refused = nearest_first(decision);
+    const auto refused = nearest_first(snapshot, request.vm, decision);
     if (refused.empty()) return best;
     const Basis basis = common_basis(snapshot, request.spec);
     for (const HostVerdict* verdict : refused) {

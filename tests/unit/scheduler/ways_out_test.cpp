@@ -48,6 +48,13 @@ TEST(FindNearest, PrefersTheHostThatNeedsTheLeast) {
     EXPECT_EQ(decision.nearest->text, "it fits on h2 if the VM bears the taints of h2");
 }
 
+TEST(FindNearest, LooksWhereMostMemoryIsLeftHoweverManyHostsThereAre) {
+    auto cluster = a_cluster();
+    for (int i = 10; i < 40; ++i) cluster.with(a_host(fmt::format("h{}", i)).memory(gibibytes(4)));
+    const auto wide = cluster.with(a_host("z").memory(gibibytes(8))).build();
+    EXPECT_EQ(explain(wide, place(a_vm().memory(gibibytes(16))), 1).nearest->host, HostId("z"));
+}
+
 TEST(FindNearest, PutsTwoChangesTogetherWhereOneIsNotEnough) {
     const auto cluster =
         a_cluster().with(a_host("h1").in_maintenance().taint({"gpu", "", TaintEffect::no_place})).build();
