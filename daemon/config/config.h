@@ -83,7 +83,7 @@ BOOST_DESCRIBE_STRUCT(HostsConfig, (),
                       (sweep_interval, xml_sweep_interval, pair_check_interval, connect_timeout, call_timeout))
 
 struct JobsConfig {
-    int concurrency = 32;
+    int concurrency = 256;
     int migrations_out_per_host = 2;
     int migrations_in_per_host = 2;
     Milliseconds stop_timeout{10'000};

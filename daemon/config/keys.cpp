@@ -181,7 +181,9 @@ void add_hosts(std::vector<Key>& table) {
 void add_jobs(std::vector<Key>& table) {
     using S = JobsConfig;
     Section<S>(table, "jobs", &Config::jobs)
-        .number("concurrency", &S::concurrency, {1, 1024}, "Jobs that run at once; the others wait in order.")
+        .number("concurrency", &S::concurrency, {1, 1024},
+                "Jobs that run at once; the others wait in order. A host takes four calls at a time, however many "
+                "there are.")
         .number("migrations_out_per_host", &S::migrations_out_per_host, {1, 8},
                 "Migrations that leave one host at once.")
         .number("migrations_in_per_host", &S::migrations_in_per_host, {1, 8}, "Migrations that enter one host at once.")

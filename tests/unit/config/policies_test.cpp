@@ -35,10 +35,11 @@ TEST(Policies, ThatNameNoScorerOrNoPolicyAreRefusedByName) {
 
 TEST(Policies, NPlusOneIsWhatTheFileWantsOfIt) {
     EXPECT_FALSE(n_plus_one_of({}));
-    const auto wish = n_plus_one_of({.n_plus_one = config::NPlusOneMode::should});
+    const auto wish = n_plus_one_of({.n_plus_one = config::NPlusOneMode::should, .policies = {}});
     ASSERT_TRUE(wish);
     EXPECT_EQ(wish->strength, Strength::should);
-    const auto must = n_plus_one_of({.n_plus_one = config::NPlusOneMode::must, .n_plus_one_group = "rack"});
+    const auto must =
+        n_plus_one_of({.n_plus_one = config::NPlusOneMode::must, .n_plus_one_group = "rack", .policies = {}});
     EXPECT_EQ(*must, (scheduler::NPlusOne{.strength = Strength::must, .group_label = "rack"}));
 }
 
