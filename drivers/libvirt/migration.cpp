@@ -27,12 +27,13 @@ constexpr std::string_view certificates_way_out =
     "authority, made out to the migration address of the host, in the folder that its qemu.conf names "
     "(migrate_tls_x509_cert_dir; /etc/pki/qemu where it names none); or leave tls out";
 
+/// "Domain not found" is said of the incoming copy, when that has ended meanwhile: the domain to move had been found.
 std::unexpected<Error> migration_refused(const MigrationRequest& request) {
     const Error error =
         last_error(fmt::format("the migration of domain {} to {} did not succeed", request.vm, request.peer_uri));
+    const Code code = error.code() == Code::not_found ? Code::failed_precondition : error.code();
     const bool certificates = request.knobs.tls && lacks_certificates(error.message());
-    if (!certificates) return std::unexpected(error);
-    return std::unexpected(Error(error.code(), error.message() + std::string(certificates_way_out)));
+    return std::unexpected(Error(code, error.message() + std::string(certificates ? certificates_way_out : "")));
 }
 
 Result<void> run_migration(virConnectPtr connection, const MigrationRequest& request) {

@@ -15,6 +15,7 @@ from ballast_lab.heartbeat import Watcher
 # The statistics are swept often, so that the load is known soon.
 cluster = Cluster(3, 2048, "hosts.sweep_interval=1s")
 NAMES = ("crowd1", "crowd2", "crowd3", "crowd4")
+CROWD = (*NAMES, "crowd5", "crowd6")  # six sixths of a core: two on each host is the only state in which nothing is worth a move
 LOAD = "32:400:random"
 BUSY = "32:150000:random"  # as fast as it can: a sixth to a half of a core
 NOTHING_TO_DO, PLAN_MADE = 8, 9
@@ -23,7 +24,7 @@ NOTHING_TO_DO, PLAN_MADE = 8, 9
 def setUpModule() -> None:
     cluster.up()
     for host in cluster.lab.hosts:  # all of them share this machine's two cores
-        cluster.daemon.ballast("host", "set", host, "--cpus", "1")
+        cluster.daemon.ballast("host", "set", host, "--cpus", "1", "--cpu-overcommit", "8")
 
 
 def tearDownModule() -> None:
@@ -31,20 +32,22 @@ def tearDownModule() -> None:
 
 
 class Balance(unittest.TestCase):
-    """Four busy VMs, all on h1, which counts as one core."""
+    """Busy VMs, all on h1, which counts as one core."""
 
     def setUp(self) -> None:
         self.hearts: dict[str, Watcher] = {}
-        for name in NAMES:
-            cluster.create(name, "h1", load=BUSY if "crowd" in self.id() else LOAD)
+        busy = "crowd" in self.id()
+        self.names = CROWD if busy else NAMES
+        for name in self.names:
+            cluster.create(name, "h1", load=BUSY if busy else LOAD)
             self.addCleanup(cluster.delete, name)
-        for name in NAMES:
+        for name in self.names:
             self.hearts[name] = Watcher(str(cluster.beats(name)))
             self.addCleanup(self.hearts[name].close)
 
     def await_load(self) -> None:
         """Until the load history knows every one of them as busy."""
-        ids = [cluster.api.vm(name)["id"] for name in NAMES]
+        ids = [cluster.api.vm(name)["id"] for name in self.names]
 
         def known() -> bool:
             load = cluster.api.get("/load")["vms"]
@@ -57,7 +60,7 @@ class Balance(unittest.TestCase):
 
     def on(self, host: str) -> list[str]:
         """Which of them run there, by the inventory."""
-        return [name for name in NAMES if cluster.host_name(cluster.api.vm(name)["host"]) == host]
+        return [name for name in self.names if cluster.host_name(cluster.api.vm(name)["host"]) == host]
 
     def assert_beats_on(self) -> None:
         """Every guest lives, with every beat in order and no page but its own."""
@@ -73,15 +76,15 @@ class Balance(unittest.TestCase):
         dry = cluster.daemon.ballast("rebalance", "--dry-run", check=False)
         say(dry.stdout)
         self.assertEqual(PLAN_MADE, dry.returncode, dry.stdout + dry.stderr)
-        self.assertEqual(sorted(NAMES), sorted(self.on("h1")), "a dry run moves nothing")
+        self.assertEqual(sorted(self.names), sorted(self.on("h1")), "a dry run moves nothing")
         with CopyWatch(cluster.lab, cluster.api.vm(NAMES[0])["id"]) as watch:
             applied = cluster.daemon.ballast("rebalance", "--apply", check=False, timeout=600)
         say(applied.stdout)
         self.assertEqual(0, applied.returncode, applied.stdout + applied.stderr)
         self.assertEqual([], watch.doubled)
         crowds = {host: self.on(host) for host in cluster.lab.hosts}
-        self.assertLessEqual(max(len(crowd) for crowd in crowds.values()), 2, crowds)
-        self.assertEqual(len(NAMES), sum(len(crowd) for crowd in crowds.values()), crowds)
+        self.assertLessEqual(max(len(crowd) for crowd in crowds.values()), 3, crowds)
+        self.assertEqual(len(self.names), sum(len(crowd) for crowd in crowds.values()), crowds)
         cluster.assert_true_inventory(self)
         self.assert_beats_on()
         again = cluster.daemon.ballast("rebalance", "--apply", check=False)
