@@ -2,6 +2,8 @@
 // (SAFETY.md 6). The blocking call runs on a connection of its own; everything that watches or steers it on the control
 // connection. What the blocking call returns is a hint, never the outcome (ARCHITECTURE.md 2).
 
+#include <libvirt/virterror.h>
+
 #include "core/try.h"
 #include "drivers/libvirt/dirty_rate.h"
 #include "drivers/libvirt/error.h"
@@ -29,9 +31,10 @@ constexpr std::string_view certificates_way_out =
 
 /// "Domain not found" is said of the incoming copy, when that has ended meanwhile: the domain to move had been found.
 std::unexpected<Error> migration_refused(const MigrationRequest& request) {
+    const bool copy_is_gone = virGetLastErrorCode() == VIR_ERR_NO_DOMAIN;
     const Error error =
         last_error(fmt::format("the migration of domain {} to {} did not succeed", request.vm, request.peer_uri));
-    const Code code = error.code() == Code::not_found ? Code::failed_precondition : error.code();
+    const Code code = copy_is_gone ? Code::failed_precondition : error.code();
     const bool certificates = request.knobs.tls && lacks_certificates(error.message());
     return std::unexpected(Error(code, error.message() + std::string(certificates ? certificates_way_out : "")));
 }
