@@ -30,7 +30,10 @@ void put(store::Transaction& transaction, const VmId& id, const Merged& merged) 
     }
     if (merged.notes.empty()) return;
     transaction.put(*merged.row, {merged.notes.front().kind, merged.notes.front().message});
-    // The row is written once: what else is new of it are events of their own.
+    if (merged.notes.size() == 1) return;
+    // The row is written once: what else is new of it are events of their own, with the row, as one without says that
+    // it is gone.
+    const JsonText after{to_json_text(*transaction.snapshot().vms.find(id))};
     for (const auto& note : merged.notes | std::views::drop(1)) {
         Event event;
         event.kind = note.kind;
@@ -38,6 +41,7 @@ void put(store::Transaction& transaction, const VmId& id, const Merged& merged) 
         event.subject_kind = "vm";
         event.subject_id = id.str();
         event.subject_name = merged.row->name;
+        event.after = after;
         transaction.emit(std::move(event));
     }
 }

@@ -210,6 +210,9 @@ TEST_F(Vms, AllThatChangedAtOnceIsTold) {
     ASSERT_TRUE(becomes(id, VmState::running));
     EXPECT_THAT(kinds("vm.", begun_), AllOf(Contains("vm.started"), Contains("vm.changed")));
     EXPECT_EQ(vm(id)->spec.vcpus, 3);
+    for (const Event& event : news())
+        EXPECT_THAT(event.after.text, HasSubstr(id.str()))
+            << event.kind << ": an event without the row says it is gone";
 }
 
 TEST_F(Vms, AHostThatIsGoneAfterARestartLeavesItsVmsUnknown) {
