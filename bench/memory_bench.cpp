@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
-#include <time.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,38 +12,24 @@
 #include "bench/memory/crowd.h"
 #include "bench/memory/fleet.h"
 #include "bench/memory/year.h"
+#include "bench/report.h"
 
 namespace {
 
 using namespace ballast;
 using namespace ballast::bench;
 
-struct Options {
-    bool quick = false;
-    bool check = false;
+struct Options : Cases {
     std::uint64_t seed = 1;
     double risk = 0.001;
-    std::vector<std::string> cases;
-    [[nodiscard]] bool wants(const std::string& name) const {
-        return cases.empty() || std::ranges::find(cases, name) != cases.end();
-    }
 };
 
 bool all_met = true;
 
-double cpu_seconds() {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 void line(const std::string& name, const std::string& metric, double value, const std::string& unit,
           const std::string& target = "null", const std::string& met = "null") {
     if (met == "false") all_met = false;
-    fmt::print(R"({{"bench":"memory","case":"{}","metric":"{}","value":{:.6g},"unit":"{}","target":{},"met":{}}})"
-               "\n",
-               name, metric, value, unit, target, met);
-    std::fflush(stdout);
+    bench::print_line("memory", name, metric, value, unit, target, met);
 }
 void within(const std::string& name, const std::string& metric, double value, const std::string& unit, double low,
             double high) {

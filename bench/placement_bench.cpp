@@ -10,12 +10,12 @@
 #include <deque>
 #include <memory>
 #include <string>
-#include <time.h>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "bench/placement_cluster.h"
+#include "bench/report.h"
 #include "scheduler/absorb.h"
 #include "scheduler/capacity.h"
 #include "scheduler/fleet/fleet.h"
@@ -26,35 +26,20 @@ namespace {
 using namespace ballast;
 using namespace ballast::scheduler;
 
+using bench::cpu_seconds;
 using bench::flavour;
 using bench::group_size;
 using bench::make_cluster;
+using Options = bench::Cases;
 
 constexpr int flavours = 16;
 
-struct Options {
-    bool quick = false;
-    bool check = false;
-    std::vector<std::string> cases;
-    [[nodiscard]] bool wants(const std::string& name) const {
-        return cases.empty() || std::ranges::find(cases, name) != cases.end();
-    }
-};
-
 bool all_met = true;
-
-double cpu_seconds() {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 void line(const std::string& name, const std::string& metric, double value, const std::string& unit,
           const std::string& target = "null", const std::string& met = "null") {
     if (met == "false") all_met = false;
-    fmt::print(R"({{"bench":"placement","case":"{}","metric":"{}","value":{:.6g},"unit":"{}","target":{},"met":{}}})"
-               "\n",
-               name, metric, value, unit, target, met);
+    bench::print_line("placement", name, metric, value, unit, target, met);
 }
 
 void at_least(const std::string& name, const std::string& metric, double value, const std::string& unit,
