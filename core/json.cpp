@@ -49,6 +49,19 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
     }
 }
 
+bool is_compact_json(std::string_view text) {
+    bool quoted = false;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        if (text[at] == '"')
+            quoted = !quoted;
+        else if (quoted && text[at] == '\\')
+            ++at;
+        else if (!quoted && static_cast<unsigned char>(text[at]) <= ' ')
+            return false;
+    }
+    return Json::accept(text);  // builds no tree
+}
+
 std::string dump(const Json& json) {
     return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

@@ -47,6 +47,9 @@ struct JsonLimits {
 /// Compact text of a value; never fails (invalid UTF-8 is replaced).
 [[nodiscard]] std::string dump(const Json& json);
 
+/// Whether `text` is JSON without white space between its parts, as dump() writes it: such a text is embedded as it is.
+[[nodiscard]] bool is_compact_json(std::string_view text);
+
 /// Text to and from a row in one step; usable where Json is only declared.
 template <class T>
 [[nodiscard]] std::string to_json_text(const T& value);

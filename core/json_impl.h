@@ -435,7 +435,9 @@ void append_json(std::string& out, const T& value) {
         });
     else if constexpr (DescribedEnum<T>)
         append_text(out, enumerator_name(boost::describe::enum_to_string(value, "unknown")));
-    else if constexpr (!std::is_same_v<T, JsonText> && Described<T>)
+    else if constexpr (std::is_same_v<T, JsonText>)
+        out += is_compact_json(value.text) ? value.text : dump(to_json(value));
+    else if constexpr (Described<T>)
         append_object(out, value);
     else
         out += dump(to_json(value));

@@ -108,6 +108,15 @@ TEST(Json, EmbedsAJsonTextUnquoted) {
     EXPECT_EQ(parse_as<Job>(to_json_text(job), "job")->params.text, R"({"to":"h2"})");
 }
 
+TEST(Json, OnlyACompactTextIsEmbeddedAsItIs) {
+    EXPECT_TRUE(is_compact_json(R"({"a":[1,"two words","\"quoted\" \\"],"b":null})"));
+    for (const char* text : {"", "{\"a\": 1}", "{\"a\":\n1}", "{\"a\":1", R"({"a":"\"})", "1,2", "{\"a\":\"\xff\"}"})
+        EXPECT_FALSE(is_compact_json(text)) << text;
+    Job job;
+    job.memo = JsonText{"{\n\"a\":\t1}"};
+    EXPECT_THAT(to_json_text(job), HasSubstr(R"("memo":{"a":1})"));
+}
+
 TEST(ParseJson, BoundsSizeAndDepthBeforeItParses) {
     EXPECT_THAT(error_of(parse_json(std::string(100, ' '), {.bytes = 99})), HasSubstr("the limit is 99"));
     const std::string deep = std::string(10'000, '[') + std::string(10'000, ']');
