@@ -12,6 +12,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "core/ids.h"
+#include "core/memory_policy.h"
 #include "core/units.h"
 #include "core/vm_placement.h"
 
@@ -37,13 +38,16 @@ struct HostSettings {
     std::string peer_uri;           ///< the libvirt URI by which the other hosts reach it
     std::string migration_address;  ///< address or name for the migration stream; empty: libvirt's choice
     std::optional<BytesPerSecond> link_speed;
-    std::optional<Watts> idle_power;  ///< what it draws doing nothing
-    std::optional<Watts> max_power;   ///< and with every core busy
+    std::optional<MemoryPolicy> memory_policy;  ///< null: what its labels or the configuration say
+    std::string exporter;                       ///< URL of its Prometheus node exporter; empty: none
+    std::optional<Watts> idle_power;            ///< what it draws doing nothing
+    std::optional<Watts> max_power;             ///< and with every core busy
     friend bool operator==(const HostSettings&, const HostSettings&) = default;
 };
 BOOST_DESCRIBE_STRUCT(HostSettings, (),
                       (labels, taints, devices, reserved_memory, reserved_cpus, memory_capacity, cpu_capacity,
-                       cpu_overcommit, accelerator, peer_uri, migration_address, link_speed, idle_power, max_power))
+                       cpu_overcommit, accelerator, peer_uri, migration_address, link_speed, memory_policy, exporter,
+                       idle_power, max_power))
 
 /// Huge pages that a cell has set aside.
 struct HugePages {
@@ -107,6 +111,7 @@ struct Host {
     HostState state = HostState::connecting;
     std::string state_reason;
     Timestamp state_since;
+    MemoryPolicy memory_policy = MemoryPolicy::none;  ///< that counts here; of a host that is only observed: none
     HostSettings settings;
     HostFacts facts;
     std::uint64_t revision = 0;      ///< of the spec (name, uri, managed, maintenance, settings): the ETag
@@ -114,8 +119,8 @@ struct Host {
     friend bool operator==(const Host&, const Host&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Host, (),
-                      (id, name, uri, managed, maintenance, confirmed_dead, state, state_reason, state_since, settings,
-                       facts, revision, run_revision))
+                      (id, name, uri, managed, maintenance, confirmed_dead, state, state_reason, state_since,
+                       memory_policy, settings, facts, revision, run_revision))
 
 /// Memory that VMs may be promised: capacity (override or reported) less the reserve.
 [[nodiscard]] Bytes usable_memory(const Host& host);

@@ -178,6 +178,22 @@ Result<void> check_placement(const VmSpec& spec) {
     return {};
 }
 
+std::string sharing_group(const VmSpec& spec) {
+    if (!spec.overcommit.merge) return {};
+    for (const DiskSpec& disk : spec.disks)
+        if (!disk.image.empty()) return "image " + disk.image;
+    return spec.boot.kernel.empty() ? std::string() : fmt::format("kernel {} {}", spec.boot.kernel, spec.boot.initrd);
+}
+
+Result<void> check(const OvercommitSpec& spec) {
+    if (spec.shares < 1 || spec.shares > 1'000'000)
+        return fail(Code::invalid_argument, "overcommit.shares: {} is not between 1 and 1000000; 1000 is usual",
+                    spec.shares);
+    if (spec.priority < -1000 || spec.priority > 1000)
+        return fail(Code::invalid_argument, "overcommit.priority: {} is not between -1000 and 1000", spec.priority);
+    return {};
+}
+
 Result<void> check(const VmSpec& spec) {
     if (spec.vcpus < 1 || spec.vcpus > 512)
         return fail(Code::invalid_argument, "vcpus: {} is not between 1 and 512", spec.vcpus);
@@ -199,6 +215,7 @@ Result<void> check(const VmSpec& spec) {
         BALLAST_CHECK(plain_text("spec", text));
     for (const std::string& feature : spec.cpu_features) BALLAST_CHECK(check_feature(feature));
     BALLAST_CHECK(check_placement(spec));
+    BALLAST_CHECK(check(spec.overcommit));
     return check(spec.migration, "migration");
 }
 

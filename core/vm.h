@@ -12,6 +12,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "core/ids.h"
+#include "core/memory_policy.h"
 #include "core/migration.h"
 #include "core/units.h"
 #include "core/vm_placement.h"
@@ -60,9 +61,6 @@ BOOST_DESCRIBE_ENUM(DomainState, shut_off, running, paused, incoming, postcopy_s
 
 enum class MovePolicy : std::uint8_t { never, ask, free };
 BOOST_DESCRIBE_ENUM(MovePolicy, never, ask, free)
-
-enum class MemoryPolicy : std::uint8_t { none, gentle, balanced, dense };
-BOOST_DESCRIBE_ENUM(MemoryPolicy, none, gentle, balanced, dense)
 
 /// A disk: a new volume, or a copy-on-write child of an image, in a pool that is named alike on every host that may run
 /// the VM.
@@ -114,6 +112,16 @@ struct BalloonSpec {
 };
 BOOST_DESCRIBE_STRUCT(BalloonSpec, (), (enabled, stats_period_s, free_page_reporting, autodeflate))
 
+/// What a VM may ask of its host's memory controller, beside its policy and its minimum (docs/MEMORY.md).
+struct OvercommitSpec {
+    int shares = 1000;         ///< of memory beyond working sets, against its neighbours'
+    int priority = 0;          ///< as the last resort the VM of the lowest is suspended first
+    bool merge = true;         ///< may share pages with others (KSM); a change waits for the next start
+    bool may_suspend = false;  ///< to disk, when its host is in danger and its policy allows it
+    friend bool operator==(const OvercommitSpec&, const OvercommitSpec&) = default;
+};
+BOOST_DESCRIBE_STRUCT(OvercommitSpec, (), (shares, priority, merge, may_suspend))
+
 struct VmSpec {
     int vcpus = 1;
     Bytes memory = mebibytes(512);          ///< maximum
@@ -133,13 +141,14 @@ struct VmSpec {
     bool autostart = false;  ///< Ballast's own, not libvirt's (SAFETY.md 8)
     MovePolicy moves = MovePolicy::free;
     MemoryPolicy memory_policy = MemoryPolicy::balanced;
+    OvercommitSpec overcommit;
     MigrationPolicy migration;  ///< what a move of this VM may cost
     friend bool operator==(const VmSpec&, const VmSpec&) = default;
 };
 BOOST_DESCRIBE_STRUCT(VmSpec, (),
                       (vcpus, memory, memory_minimum, machine, cpu_model, cpu_features, disks, nics, boot, serial,
                        balloon, labels, host_labels, anti_affinity, placement, autostart, moves, memory_policy,
-                       migration))
+                       overcommit, migration))
 
 /// One definition of the VM's UUID on one host, as last seen.
 struct Definition {
@@ -182,9 +191,13 @@ BOOST_DESCRIBE_STRUCT(Vm, (),
 
 /// Minimum that is guaranteed: spec.memory_minimum, or the maximum where none is given.
 [[nodiscard]] Bytes guaranteed_memory(const VmSpec& spec);
+/// VMs of one group have alike pages: the image of the first disk that has one, or else the kernel and initrd they
+/// boot. Empty: none is known, or it may not share any.
+[[nodiscard]] std::string sharing_group(const VmSpec& spec);
 /// Checks what can be checked without a cluster: ranges, minimum <= maximum, disk and NIC fields. Errors:
 /// invalid_argument naming the field.
 [[nodiscard]] Result<void> check(const VmSpec& spec);
+[[nodiscard]] Result<void> check(const OvercommitSpec& spec);
 /// The part of it that is about the place.
 [[nodiscard]] Result<void> check_placement(const VmSpec& spec);
 

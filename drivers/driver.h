@@ -49,6 +49,9 @@ class Compute {
     virtual Task<> reboot(VmId vm) = 0;
     /// Ends the QEMU process at once.
     virtual Task<> destroy(VmId vm) = 0;
+    /// Writes the running state to the host's disk and ends the QEMU process: the next start goes on from there. Takes
+    /// as long as writing its memory; the host's room for it is for the caller to check (SAFETY.md 12).
+    virtual Task<> save(VmId vm) = 0;
     /// Writes owner, epoch and cluster into the metadata, live and config, and clears libvirt's autostart flag
     /// (SAFETY.md 7, 8).
     virtual Task<> stamp(VmId vm, Stamp stamp) = 0;
@@ -92,7 +95,13 @@ class MigrationRole {
 class Memory {
   public:
     virtual ~Memory() = default;
+    /// A busy domain is left out.
+    virtual Task<MemoryStats> read() = 0;
+    /// Asks the guest to keep this much; whether and when it follows is up to its driver. Errors: invalid_argument
+    /// above its maximum.
     virtual Task<> set_balloon(VmId vm, Bytes target) = 0;
+    /// Errors: failed_precondition where the host has no KSM, or somebody else tunes it (the kernel's advisor).
+    virtual Task<> set_ksm(KsmSettings settings) = 0;
 };
 
 class Storage {

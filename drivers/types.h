@@ -61,6 +61,34 @@ struct DomainStats {
     std::optional<std::uint64_t> swap_in;  ///< bytes since boot
     std::optional<std::uint64_t> swap_out;
     std::optional<std::uint64_t> major_faults;
+    Timestamp guest_said;  ///< when the guest wrote its figures; the epoch: it never did
+};
+
+/// The host's page merging: its three settings that can be read and set, and its counters in pages of 4 KiB.
+struct KsmSettings {
+    std::int64_t pages_to_scan = 0;  ///< at a time; 0 pauses
+    std::int64_t sleep_ms = 0;       ///< between
+    bool merge_across_nodes = true;
+    friend bool operator==(const KsmSettings&, const KsmSettings&) = default;
+};
+BOOST_DESCRIBE_STRUCT(KsmSettings, (), (pages_to_scan, sleep_ms, merge_across_nodes))
+
+struct KsmStats {
+    KsmSettings settings;
+    std::int64_t pages_shared = 0;   ///< merged pages that are kept
+    std::int64_t pages_sharing = 0;  ///< that were saved by them
+    std::int64_t pages_unshared = 0;
+    std::int64_t pages_volatile = 0;
+    std::int64_t full_scans = 0;
+};
+
+/// What the memory controller reads, often: nothing that costs more than two short calls.
+struct MemoryStats {
+    Bytes total;
+    Bytes free;
+    Bytes cached;                 ///< page cache and buffers
+    std::optional<KsmStats> ksm;  ///< none: the host has no KSM
+    std::vector<DomainStats> domains;
 };
 
 struct HostStats {

@@ -23,7 +23,8 @@ ALLOWED = {
     "daemon/store": {"core"},
     "daemon/jobs": {"core", "scheduler", "migration", "memory", "storage", "network", "drivers", "daemon/store", "daemon/reconcile"},
     "daemon/reconcile": {"core", "migration", "storage", "network", "memory", "drivers", "daemon/store", "daemon/jobs"},
-    "daemon/api": {"core", "scheduler", "migration", "memory", "storage", "network", "drivers", "daemon/store", "daemon/jobs", "daemon/reconcile", "daemon/config"},
+    "daemon/overcommit": {"core", "scheduler", "memory", "drivers", "daemon/store", "daemon/jobs", "daemon/reconcile"},
+    "daemon/api": {"core", "scheduler", "migration", "memory", "storage", "network", "drivers", "daemon/store", "daemon/jobs", "daemon/reconcile", "daemon/overcommit", "daemon/config"},
     "daemon": None,  # the composition root sees everything
     "cli": {"core", "scheduler", "migration", "memory", "storage", "network"},
     "tests": None,

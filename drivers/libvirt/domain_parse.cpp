@@ -118,6 +118,7 @@ VmSpec read_spec(const pugi::xml_node& domain) {
             spec.disks.push_back(read_disk(disk));
     for (const auto& nic : devices.children("interface")) spec.nics.push_back(read_nic(nic));
     spec.balloon = read_balloon(devices.child("memballoon"));
+    spec.overcommit.merge = !domain.child("memoryBacking").child("nosharepages");
     spec.serial.log_path = devices.child("serial").child("log").attribute("file").as_string();
     return spec;
 }

@@ -72,6 +72,7 @@ void add_metadata(pugi::xml_node domain, const Stamp& stamp) {
 void add_sizes(pugi::xml_node domain, const VmSpec& spec) {
     add(domain, "memory", whole_kibibytes(spec.memory)).append_attribute("unit").set_value("KiB");
     add(domain, "currentMemory", whole_kibibytes(spec.memory)).append_attribute("unit").set_value("KiB");
+    if (!spec.overcommit.merge) domain.append_child("memoryBacking").append_child("nosharepages");
     add(domain, "vcpu", fmt::to_string(spec.vcpus));
 }
 

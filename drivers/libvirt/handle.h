@@ -54,6 +54,9 @@ class TypedParams {
     ~TypedParams() { virTypedParamsFree(params_, count_); }
 
     void add(const char* name, int value) { virTypedParamsAddInt(&params_, &count_, &capacity_, name, value); }
+    void add(const char* name, unsigned int value) {
+        virTypedParamsAddUInt(&params_, &count_, &capacity_, name, value);
+    }
     void add(const char* name, unsigned long long value) {
         virTypedParamsAddULLong(&params_, &count_, &capacity_, name, value);
     }

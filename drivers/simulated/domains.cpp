@@ -28,6 +28,7 @@ VmSpec as_defined(const DomainDefinition& definition, const HostFacts& facts) {
     spec.autostart = plain.autostart;
     spec.moves = plain.moves;
     spec.memory_policy = plain.memory_policy;
+    spec.overcommit = {.merge = spec.overcommit.merge};
     if (spec.machine.empty()) spec.machine = facts.machine_types.front();
     if (spec.cpu_model.empty() && definition.accelerator == Accelerator::tcg) spec.cpu_model = "qemu64";
     for (auto& disk : spec.disks) {
@@ -178,6 +179,7 @@ Result<void> State::start(const std::string& host, const VmId& vm) {
     found->balloon = found->config.memory;
     found->started = time.now();
     found->completed.reset();
+    std::erase(found->bound_by, managed_save);
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "started: booted");
     return {};
@@ -223,6 +225,16 @@ void State::end_qemu(const std::string& host, const VmId& vm, const std::string&
 Result<void> State::destroy(const std::string& host, const VmId& vm) {
     BALLAST_CHECK(active(*this, host, vm));
     end_qemu(host, vm, "destroyed", DomainState::shut_off);
+    return {};
+}
+
+Result<void> State::save(const std::string& host, const VmId& vm) {
+    BALLAST_CHECK(active(*this, host, vm));
+    BALLAST_TRY(SimDomain * found, domain(host, vm));
+    if (!found->persistent)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is transient", found->name, host);
+    end_qemu(host, vm, "saved", DomainState::shut_off);
+    found->bound_by.emplace_back(managed_save);
     return {};
 }
 

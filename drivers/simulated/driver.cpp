@@ -47,6 +47,9 @@ class SimulatedCompute final : public Compute {
     Task<> destroy(VmId vm) override {
         return line_->call<void>(Call::destroy, vm, [vm](State& s, auto& host) { return s.destroy(host, vm); });
     }
+    Task<> save(VmId vm) override {
+        return line_->call<void>(Call::save, vm, [vm](State& s, auto& host) { return s.save(host, vm); });
+    }
     Task<> stamp(VmId vm, Stamp stamp) override {
         return line_->call<void>(Call::stamp, vm,
                                  [vm, stamp](State& s, auto& host) { return s.stamp(host, vm, stamp); });
@@ -138,6 +141,14 @@ class SimulatedMigration final : public MigrationRole {
 class SimulatedMemory final : public Memory {
   public:
     explicit SimulatedMemory(Line line) : line_(std::move(line)) {}
+    Task<MemoryStats> read() override {
+        return line_->call<MemoryStats>(Call::read_memory, {},
+                                        [](State& s, auto& host) { return s.read_memory(host); });
+    }
+    Task<> set_ksm(KsmSettings settings) override {
+        return line_->call<void>(Call::set_ksm, {},
+                                 [settings](State& s, auto& host) { return s.set_ksm(host, settings); });
+    }
     Task<> set_balloon(VmId vm, Bytes target) override {
         return line_->call<void>(Call::set_balloon, vm,
                                  [vm, target](State& s, auto& host) { return s.set_balloon(host, vm, target); });

@@ -42,6 +42,8 @@ struct Session {
     std::vector<std::weak_ptr<PendingBase>> pending;
 };
 
+inline constexpr const char* managed_save = "managed save";  ///< as a bond of a domain (SAFETY.md 11)
+
 struct SimDomain {
     VmId id;
     std::string name;
@@ -107,6 +109,7 @@ struct SimHost {
     std::set<VmId> outgoing;
     std::set<VmId> incoming;
     Instant booted{};
+    KsmSettings ksm{.pages_to_scan = 100, .sleep_ms = 20, .merge_across_nodes = true};  ///< the kernel's defaults
     Instant cpu_settled{};    ///< until when CPU time is counted
     double busy_seconds = 0;  ///< of all cores, since it booted
 };
@@ -174,10 +177,13 @@ class State {
     Result<void> shutdown(const std::string& host, const VmId& vm);
     Result<void> reboot(const std::string& host, const VmId& vm);
     Result<void> destroy(const std::string& host, const VmId& vm);
+    Result<void> save(const std::string& host, const VmId& vm);
     Result<void> stamp(const std::string& host, const VmId& vm, const Stamp& stamp);
     Result<void> suspend(const std::string& host, const VmId& vm);
     Result<void> resume(const std::string& host, const VmId& vm);
+    Result<MemoryStats> read_memory(const std::string& host);
     Result<void> set_balloon(const std::string& host, const VmId& vm, Bytes target);
+    Result<void> set_ksm(const std::string& host, const KsmSettings& settings);
     /// The QEMU process ends; a transient domain goes with it.
     void end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left);
     void forget_domain(const std::string& host, const VmId& vm);

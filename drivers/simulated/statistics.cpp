@@ -43,6 +43,7 @@ DomainStats stats_of(const GuestLoad& load, const SimDomain& domain, Instant now
     stats.unused = saturating_sub(domain.balloon, used);
     stats.usable = stats.unused;
     stats.disk_caches = Bytes(0);
+    stats.guest_said = std::chrono::floor<Milliseconds>(now);
     return stats;
 }
 
@@ -120,6 +121,22 @@ Result<HostStats> State::sweep(const std::string& host) {
     stats.cpu_busy = nanoseconds(at.busy_seconds * counted);
     stats.cpu_idle = nanoseconds(std::max(0.0, up - at.busy_seconds) * counted);
     return stats;
+}
+
+Result<MemoryStats> State::read_memory(const std::string& host) {
+    BALLAST_TRY(HostStats swept, sweep(host));
+    const SimHost& at = *find_host(host);
+    MemoryStats stats{.total = swept.memory_total,
+                      .free = swept.memory_free,
+                      .cached = swept.memory_cached,
+                      .ksm = KsmStats{.settings = at.ksm},
+                      .domains = std::move(swept.domains)};
+    return stats;
+}
+
+Result<void> State::set_ksm(const std::string& host, const KsmSettings& settings) {
+    find_host(host)->ksm = settings;
+    return {};
 }
 
 }  // namespace ballast::drivers::simulated

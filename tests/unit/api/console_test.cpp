@@ -58,6 +58,7 @@ class ConsoleHost final : public drivers::HostDriver, public drivers::Compute {
     drivers::Task<> shutdown(VmId) override { co_return not_here(); }
     drivers::Task<> reboot(VmId) override { co_return not_here(); }
     drivers::Task<> destroy(VmId) override { co_return not_here(); }
+    drivers::Task<> save(VmId) override { co_return not_here(); }
     drivers::Task<> stamp(VmId, drivers::Stamp) override { co_return not_here(); }
     drivers::Task<std::shared_ptr<drivers::Console>> open_console(VmId) override { co_return console_; }
     drivers::Compute& compute() override { return *this; }

@@ -126,6 +126,11 @@ class WatchedHost final : public drivers::HostDriver,
         co_return found;
     }
 
+    Task<> save(VmId vm) override { return changed("save"), inner_->compute().save(vm); }
+    Task<drivers::MemoryStats> read() override { return inner_->memory().read(); }
+    Task<> set_ksm(drivers::KsmSettings settings) override {
+        return changed("set_ksm"), inner_->memory().set_ksm(settings);
+    }
     Task<> set_balloon(VmId vm, Bytes target) override {
         return changed("set_balloon"), inner_->memory().set_balloon(vm, target);
     }
