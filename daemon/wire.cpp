@@ -24,6 +24,7 @@
 #include "daemon/jobs/rebalance/plan_desk.h"
 #include "daemon/jobs/reservation_keeper.h"
 #include "daemon/jobs/submit.h"
+#include "daemon/overcommit/memory_desk.h"
 #include "daemon/policies.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/stats_json.h"
@@ -137,6 +138,21 @@ jobs::BalanceSettings balance_settings(const config::BalanceConfig& config) {
     return settings;
 }
 
+Result<overcommit::MemorySettings> memory_settings(const config::MemoryConfig& config) {
+    overcommit::MemorySettings settings;
+    settings.policy = static_cast<MemoryPolicy>(config.policy);
+    for (const std::string& text : config.labels) {
+        auto label = overcommit::parse_label_policy(text);
+        if (!label) return std::unexpected(while_doing(label.error(), "memory.labels can't be used"));
+        settings.labels.push_back(*std::move(label));
+    }
+    settings.read_interval = config.read_interval;
+    settings.sweep_interval = config.sweep_interval;
+    settings.exporter_timeout = config.exporter_timeout;
+    settings.give_back_on_stop = config.on_stop == config::OnStop::give_back;
+    return settings;
+}
+
 class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
   public:
     Wired(asio::io_context& loop, config::Config config)
@@ -151,7 +167,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     Result<void> open_store();
     Result<void> choose_driver(const std::optional<SimulateOptions>& simulate);
     void connect_hosts();
-    void run_jobs();
+    Result<void> run_jobs();
     Result<void> serve();
     Result<void> make_first_token();
     asio::awaitable<void> prune_for_ever();
@@ -172,6 +188,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<jobs::PlanDesk> plans_;
     std::shared_ptr<jobs::Balancer> balancer_;
     std::shared_ptr<jobs::ReservationKeeper> reservations_;
+    std::shared_ptr<overcommit::MemoryDesk> memory_;
     scheduler::Policies policies_;
     std::shared_ptr<jobs::Engine> engine_;
     std::shared_ptr<api::Server> server_;
@@ -239,7 +256,7 @@ std::function<scheduler::Preferences()> Wired::preferences() const {
     };
 }
 
-void Wired::run_jobs() {
+Result<void> Wired::run_jobs() {
     jobs::Services services{.executor = loop_.get_executor(),
                             .store = store_,
                             .hosts = hosts_,
@@ -264,8 +281,12 @@ void Wired::run_jobs() {
     balancer_->start();
     reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
     reservations_->start();
+    BALLAST_TRY(auto memory, memory_settings(config_.memory));
+    memory_ = std::make_shared<overcommit::MemoryDesk>(services, std::move(memory));
+    memory_->start();
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
+    return {};
 }
 
 api::Services Wired::api_services() const {
@@ -343,7 +364,7 @@ Result<void> Wired::start(const std::optional<SimulateOptions>& simulate) {
     BALLAST_CHECK(open_store());
     if (simulation_) BALLAST_CHECK(simulation_->check_store(*store_->snapshot()));
     connect_hosts();
-    run_jobs();
+    BALLAST_CHECK(run_jobs());
     BALLAST_CHECK(serve());
     BALLAST_CHECK(make_first_token());
     asio::co_spawn(loop_, prune_for_ever(), asio::detached);
@@ -363,6 +384,8 @@ asio::awaitable<void> Wired::stop() {
     balancer_->stop();
     reservations_->stop();
     engine_->stop();
+    if (const auto kept = co_await memory_->stop(); !kept)
+        spdlog::warn("what is known of the hosts' memory can't be kept: {}", kept.error().chain());
     static_cast<void>(co_await plans_->roll_up());
     plans_->stop();
     migrations_->stop();

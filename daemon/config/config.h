@@ -162,6 +162,25 @@ BOOST_DESCRIBE_STRUCT(BalanceConfig, (),
                       (mode, goal, interval, budget, threads, stay, margin, no_return, max_moves, moves_per_vm_hour,
                        moves_per_host_hour, warm_spares, plan_age, replans, outside_moves))
 
+/// What becomes of inflated balloons when ballastd stops.
+enum class OnStop : std::uint8_t { keep, give_back };
+BOOST_DESCRIBE_ENUM(OnStop, keep, give_back)
+
+enum class HostMemoryPolicy : std::uint8_t { none, gentle, balanced, dense };
+BOOST_DESCRIBE_ENUM(HostMemoryPolicy, none, gentle, balanced, dense)
+
+/// How the memory of managed hosts is kept where neither a host nor a VM says so (docs/MEMORY.md).
+struct MemoryConfig {
+    HostMemoryPolicy policy = HostMemoryPolicy::balanced;
+    std::vector<std::string> labels = {};  ///< "rack=r2:dense"
+    Milliseconds read_interval{2'000};
+    Milliseconds sweep_interval{10'000};
+    Milliseconds exporter_timeout{2'000};
+    OnStop on_stop = OnStop::keep;
+    friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
+};
+BOOST_DESCRIBE_STRUCT(MemoryConfig, (), (policy, labels, read_interval, sweep_interval, exporter_timeout, on_stop))
+
 struct LogConfig {
     LogLevel level = LogLevel::info;
     LogFormat format = LogFormat::text;
@@ -193,11 +212,13 @@ struct Config {
     MigrationConfig migration;
     PlacementConfig placement;
     BalanceConfig balance;
+    MemoryConfig memory;
     LogConfig log;
     LimitsConfig limits;
     friend bool operator==(const Config&, const Config&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Config, (), (server, store, cluster, hosts, jobs, migration, placement, balance, log, limits))
+BOOST_DESCRIBE_STRUCT(Config, (),
+                      (server, store, cluster, hosts, jobs, migration, placement, balance, memory, log, limits))
 
 /// Read when no file is named, and only then may it be absent.
 inline constexpr const char* default_path = "/etc/ballast/ballastd.toml";

@@ -260,6 +260,25 @@ void add_balance(std::vector<Key>& table) {
                 "`no_return`. 0: never.");
 }
 
+void add_memory(std::vector<Key>& table) {
+    using S = MemoryConfig;
+    Section<S>(table, "memory", &Config::memory)
+        .word("policy", &S::policy,
+              "How far memory is overcommitted on managed hosts that say nothing themselves. none: it is only watched. "
+              "Only VMs with a minimum below their maximum, and a policy of their own other than none, give any.")
+        .texts("labels", &S::labels,
+               "Policies for hosts that carry a label, as in [\"rack=r2:dense\"]; the first that fits counts.")
+        .duration("read_interval", &S::read_interval, {Milliseconds(500), one_minute},
+                  "How often guests' figures are looked at, for those that lack memory.")
+        .duration("sweep_interval", &S::sweep_interval, {one_second, 10 * one_minute},
+                  "How often balloons and page merging are decided on. In danger at every look.")
+        .duration("exporter_timeout", &S::exporter_timeout, {Milliseconds(100), one_minute},
+                  "How long a host's node exporter may take.")
+        .word("on_stop", &S::on_stop,
+              "keep: when ballastd stops, guests keep what they have until it runs again. give_back: they get their "
+              "memory back first, as far as their host has it.");
+}
+
 void add_log(std::vector<Key>& table) {
     using S = LogConfig;
     Section<S>(table, "log", &Config::log)
@@ -294,6 +313,7 @@ std::vector<Key> make_keys() {
     add_migration(table);
     add_placement(table);
     add_balance(table);
+    add_memory(table);
     add_log(table);
     add_limits(table);
     return table;
@@ -320,6 +340,7 @@ const std::vector<SectionDoc>& sections() {
         {"placement",
          "How hosts are compared when a VM is placed. Policies of your own follow as [[placement.policies]] tables."},
         {"balance", "How VMs are moved so that the load is level, hosts become empty, or broken rules hold again."},
+        {"memory", "How the memory of hosts is overcommitted, and how often it is looked at."},
         {"log", "What is logged, how and where."},
         {"limits", "What a client may ask for."},
     };

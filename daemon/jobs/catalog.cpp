@@ -10,12 +10,13 @@
 namespace ballast::jobs {
 
 const Handler* find_handler(std::string_view kind) {
-    static const std::array<std::pair<std::string_view, Handler>, 13> handlers{{
+    static const std::array<std::pair<std::string_view, Handler>, 14> handlers{{
         {"vm.create", create_vm},
         {"vm.start", start_vm},
         {"vm.shutdown", shut_down_vm},
         {"vm.reboot", reboot_vm},
         {"vm.destroy", destroy_vm},
+        {"vm.save", save_vm},
         {"vm.delete", delete_vm},
         {"vm.migrate", migrate_vm},
         {"image.import", import_image},

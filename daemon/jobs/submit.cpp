@@ -14,9 +14,10 @@
 namespace ballast::jobs {
 namespace {
 
-constexpr std::array<std::string_view, 13> kinds{
-    "vm.create",    "vm.start",     "vm.shutdown",   "vm.reboot",     "vm.destroy",    "vm.delete",        "vm.migrate",
-    "image.import", "image.delete", "volume.create", "volume.delete", "host.evacuate", "cluster.rebalance"};
+constexpr std::array<std::string_view, 14> kinds{"vm.create",     "vm.start",         "vm.shutdown",   "vm.reboot",
+                                                 "vm.destroy",    "vm.save",          "vm.delete",     "vm.migrate",
+                                                 "image.import",  "image.delete",     "volume.create", "volume.delete",
+                                                 "host.evacuate", "cluster.rebalance"};
 
 Result<void> check_host_of(const Snapshot& snapshot, const Vm& vm) {
     if (!vm.host) return {};

@@ -18,8 +18,8 @@ namespace ballast::overcommit {
 
 /// How much of a host the controller sees beyond libvirt.
 enum class Sight : std::uint8_t {
-    blind,     ///< no exporter is configured: a larger reserve is kept
-    full,      ///< its pressure and swapping are read
+    blind,      ///< no exporter is configured: a larger reserve is kept
+    full,       ///< its pressure and swapping are read
     unreadable  ///< the exporter does not answer, or says nothing that can be used
 };
 BOOST_DESCRIBE_ENUM(Sight, blind, full, unreadable)
@@ -49,8 +49,8 @@ struct HostPicture {
     Timestamp at;
     MemoryPolicy policy = MemoryPolicy::none;
     Sight sight = Sight::blind;
-    std::string sight_why;       ///< of an exporter that cannot be read
-    std::string standing_back;   ///< why nothing is changed on this host just now; empty: nothing holds it
+    std::string sight_why;      ///< of an exporter that cannot be read
+    std::string standing_back;  ///< why nothing is changed on this host just now; empty: nothing holds it
     memory::Level level = memory::Level::comfortable;
     Timestamp level_since;
     std::string level_why;
@@ -64,8 +64,8 @@ struct HostPicture {
     friend bool operator==(const HostPicture&, const HostPicture&) = default;
 };
 BOOST_DESCRIBE_STRUCT(HostPicture, (),
-                      (host, at, policy, sight, sight_why, standing_back, level, level_since, level_why, ledger, risk, ksm,
-                       saving, unmet, admits, vms))
+                      (host, at, policy, sight, sight_why, standing_back, level, level_since, level_why, ledger, risk,
+                       ksm, saving, unmet, admits, vms))
 
 using Pictures = std::map<HostId, std::shared_ptr<const HostPicture>>;
 

@@ -64,7 +64,7 @@ std::optional<Timestamp> boot_time(const drivers::HostStats& stats, int cpus, Ti
 std::optional<Timestamp> last_stop(const Snapshot& snapshot, const VmId& vm) {
     std::optional<Timestamp> last;
     snapshot.jobs.for_each([&](const Job& job) {
-        const bool stops = job.kind == "vm.shutdown" || job.kind == "vm.destroy";
+        const bool stops = job.kind == "vm.shutdown" || job.kind == "vm.destroy" || job.kind == "vm.save";
         if (job.vm == vm && stops && job.finished && (!last || *job.finished > *last)) last = job.finished;
     });
     return last;

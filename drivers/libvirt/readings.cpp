@@ -85,8 +85,7 @@ NodeMemory read_node_memory(virConnectPtr connection) {
     if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, nullptr, &count, 0) < 0 || count <= 0)
         return memory;
     std::vector<virNodeMemoryStats> fields(static_cast<std::size_t>(count));
-    if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, fields.data(), &count, 0) < 0)
-        return memory;
+    if (virNodeGetMemoryStats(connection, VIR_NODE_MEMORY_STATS_ALL_CELLS, fields.data(), &count, 0) < 0) return memory;
     for (const auto& field : fields) {
         const std::string_view name = field.field;
         const Bytes value = kibibytes(static_cast<std::int64_t>(field.value));

@@ -12,6 +12,7 @@ Task<Json> start_vm(RunPtr run);
 Task<Json> shut_down_vm(RunPtr run);
 Task<Json> reboot_vm(RunPtr run);
 Task<Json> destroy_vm(RunPtr run);
+Task<Json> save_vm(RunPtr run);
 Task<Json> delete_vm(RunPtr run);
 Task<Json> migrate_vm(RunPtr run);
 Task<Json> import_image(RunPtr run);

@@ -1,4 +1,4 @@
-// vm.start, vm.shutdown, vm.reboot, vm.destroy.
+// vm.start, vm.shutdown, vm.reboot, vm.destroy, vm.save.
 #include <nlohmann/json.hpp>
 
 #include "core/try.h"
@@ -212,6 +212,15 @@ Task<Json> reboot_vm(RunPtr run) {
 Task<Json> destroy_vm(RunPtr run) {
     BALLAST_CO_TRY(const Running at, co_await find_running(run));
     if (at.active) BALLAST_CO_CHECK(co_await destroy_on(run, at.driver));
+    co_return on_host(*run, at.host);
+}
+
+/// Its running state goes to the host's disk; the next start goes on from there.
+Task<Json> save_vm(RunPtr run) {
+    BALLAST_CO_TRY(const Running at, co_await find_running(run));
+    if (!at.active) co_return on_host(*run, at.host);
+    const Act act = [run, at]() { return at.driver->compute().save(run->vm()); };
+    BALLAST_CO_CHECK(co_await run->step("save", act, is_off_on(at.driver, run->vm())));
     co_return on_host(*run, at.host);
 }
 

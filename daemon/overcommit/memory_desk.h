@@ -1,0 +1,43 @@
+#pragma once
+// The memory desk: keeps the memory of every host (keeper.h), writes which policy counts on each (Host::memory_policy),
+// and keeps what was learned for a restart. It decides nothing: memory/ does. Loop thread only, but for the board.
+
+#include <map>
+#include <memory>
+
+#include "daemon/jobs/services.h"
+#include "daemon/overcommit/keeper.h"
+#include "daemon/reconcile/pause.h"
+
+namespace ballast::overcommit {
+
+class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
+  public:
+    MemoryDesk(const jobs::Services& services, MemorySettings settings,
+               std::function<std::optional<Strain>(const HostId&)> strain_of = {});
+
+    /// Reads back what was kept and begins to look. Needs to be owned by a shared_ptr.
+    void start();
+    /// Ends every wait and keeps what was learned; with `give_back_on_stop`, guests get their memory back first.
+    drivers::Task<> stop();
+
+    [[nodiscard]] const std::shared_ptr<PictureBoard>& board() const { return around_->board; }
+
+  private:
+    void follow(const HostId& host);
+    void on_commit(const std::vector<Event>& events);
+    drivers::Task<> write_policies();
+    boost::asio::awaitable<void> begin();
+    boost::asio::awaitable<void> look_for_ever(HostId host);
+    boost::asio::awaitable<void> keep_for_ever();
+    drivers::Task<> keep_all();
+
+    std::shared_ptr<Surroundings> around_;
+    std::shared_ptr<reconcile::Pauses> pauses_;
+    std::map<HostId, std::shared_ptr<Keeper>> keepers_;
+    std::map<HostId, std::string> kept_;
+    std::unique_ptr<store::Subscription> subscription_;
+    bool writing_ = false;
+};
+
+}  // namespace ballast::overcommit
