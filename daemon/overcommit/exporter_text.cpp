@@ -34,9 +34,9 @@ Line split(std::string_view text) {
         line.name = text.substr(0, brace);
         line.labels = text.substr(brace + 1, end - brace - 1);
         text = text.substr(end + 1);
-    } else if (space != std::string_view::npos) {
+    } else {
         line.name = text.substr(0, space);
-        text = text.substr(space);
+        text.remove_prefix(line.name.size());
     }
     line.value = trimmed(text);
     line.value = line.value.substr(0, line.value.find_first_of(" \t"));
@@ -79,7 +79,6 @@ Result<void> take(ExporterReading& reading, const Line& line, int number) {
     if (line.name == "node_memory_MemFree_bytes") return put_bytes(reading.free);
     if (line.name == "node_memory_Cached_bytes" || line.name == "node_memory_Buffers_bytes")
         return put_bytes(reading.cached);
-    if (line.name == "node_memory_Mapped_bytes") return put_bytes(reading.mapped);
     if (line.name == "node_pressure_memory_waiting_seconds_total") return put_number(reading.pressure_seconds);
     if (line.name == "node_vmstat_pswpin") return put_number(reading.swapped_in_pages);
     if (line.name == "node_filesystem_avail_bytes") {

@@ -16,7 +16,6 @@ struct ExporterReading {
     std::optional<Bytes> total;
     std::optional<Bytes> free;
     std::optional<Bytes> cached;             ///< page cache and buffers
-    std::optional<Bytes> mapped;             ///< files of the cache that processes map
     std::optional<double> pressure_seconds;  ///< PSI memory, some: time in which a task waited for memory
     std::optional<double> swapped_in_pages;
     struct Filesystem {

@@ -13,10 +13,19 @@ using memory::VmMemory;
 /// An exporter may speak of a part of the machine (a container), never of more than it has.
 constexpr double slack = 1.02;
 
-/// QEMU's own files: every process counts them as resident, and they are in memory once, in the page cache.
-Bytes files_of_each(const Seen& seen) {
-    constexpr Bytes most = mebibytes(64);
-    return seen.reading && seen.reading->mapped ? std::min(*seen.reading->mapped, most) : Bytes(0);
+/// Pages of QEMU's own files: every process counts them as resident (24 MiB each on Debian 12), and they are in memory
+/// once. No host says how many they are; where the parts of its memory are more than the whole, they are why.
+Bytes files_of_each(const HostMemory& host, const drivers::MemoryStats& stats) {
+    constexpr Bytes most = mebibytes(32);
+    Bytes parts = host.free + host.cached;
+    std::int64_t count = 0;
+    for (const auto& domain : stats.domains) {
+        if (!is_active(domain.state)) continue;
+        parts += domain.resident;
+        ++count;
+    }
+    parts = saturating_sub(parts, host.ksm ? Bytes(host.ksm->pages_sharing * memory::page_size) : Bytes(0));
+    return count > 0 ? std::min(saturating_sub(parts, host.total) / count, most) : Bytes(0);
 }
 
 memory::KsmReading ksm_of(const drivers::KsmStats& ksm) {
@@ -115,10 +124,10 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
 }
 
 std::vector<VmMemory> vm_memories(const Snapshot& snapshot, const Host& host, const drivers::MemoryStats& stats,
-                                  const Seen& seen, std::map<VmId, OverheadMemo>& overheads, Timestamp now) {
+                                  const HostMemory& memory, std::map<VmId, OverheadMemo>& overheads, Timestamp now) {
     std::vector<VmMemory> vms;
     std::map<VmId, OverheadMemo> kept;
-    const Bytes files = files_of_each(seen);
+    const Bytes files = files_of_each(memory, stats);
     for (const auto& domain : stats.domains) {
         if (!is_active(domain.state)) continue;
         const Vm* row = snapshot.vms.find(domain.id);

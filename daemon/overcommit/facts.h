@@ -30,7 +30,8 @@ inline constexpr std::string_view save_folder = "/var/lib/libvirt/qemu/save";
 /// The active domains, by name; `overheads` gets what was measured. One that is in no row, or only observed, has the
 /// policy none.
 [[nodiscard]] std::vector<memory::VmMemory> vm_memories(const Snapshot& snapshot, const Host& host,
-                                                        const drivers::MemoryStats& stats, const Seen& seen,
+                                                        const drivers::MemoryStats& stats,
+                                                        const memory::HostMemory& memory,
                                                         std::map<VmId, OverheadMemo>& overheads, Timestamp now);
 
 }  // namespace ballast::overcommit

@@ -118,7 +118,7 @@ store::Task<Keeper::Sweep> Keeper::read() {
         host = host_memory(*sweep.row, stats, seen_);
     }
     BALLAST_CO_TRY(sweep.host, std::move(host));
-    sweep.vms = vm_memories(*sweep.snapshot, *sweep.row, stats, seen_, overheads_, sweep.now);
+    sweep.vms = vm_memories(*sweep.snapshot, *sweep.row, stats, sweep.host, overheads_, sweep.now);
     co_return sweep;
 }
 

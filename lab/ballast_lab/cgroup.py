@@ -93,6 +93,35 @@ def used_bytes(host: Host) -> int:
         return 0
 
 
+def limit_bytes(host: Host) -> int:
+    """What the host may use at most."""
+    name = "memory.limit_in_bytes" if _is_v1() else "memory.max"
+    try:
+        return int((host_group(host) / name).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def cached_bytes(host: Host) -> int:
+    """Page cache charged to the host."""
+    key = "total_cache " if _is_v1() else "file "
+    try:
+        lines = (host_group(host) / "memory.stat").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(key)), 0)
+
+
+def memory_pressure_seconds(host: Host) -> float | None:
+    """Time in which some process of the host waited for memory; version 1 does not count it."""
+    try:
+        text = (host_group(host) / "memory.pressure").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    some = next(line for line in text.splitlines() if line.startswith("some "))
+    return int(some.rpartition("total=")[2]) / 1e6
+
+
 def oom_kills(host: Host) -> int:
     """How often the OOM killer struck in the host since `up`."""
     name = "memory.oom_control" if _is_v1() else "memory.events"

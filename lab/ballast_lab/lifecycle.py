@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from ballast_lab import certificates, cgroup, config, host as hosts, network, qemu
+from ballast_lab import certificates, cgroup, config, exporter, host as hosts, network, qemu
 from ballast_lab.shell import LabError, end_all, say
 from ballast_lab.state import (LOCAL_POOL, MAX_HOSTS, RUN_ROOT, STORE_ROOT, Host, Lab, boot_id, find_lab, living_names,
                                locked, pick_subnet)
@@ -34,6 +34,8 @@ def up(name: str, count: int, memory_mib: int, *, sound_qemu: bool = False) -> L
         lab.save()
         hosts.launch_libvirtd(host)
         lab.save()
+    exporter.start(lab)
+    lab.save()
     say(f"{count} hosts started, waiting until each has probed its QEMU")
     with ThreadPoolExecutor(max_workers=count) as pool:
         for done in [pool.submit(hosts.await_libvirtd, h) for h in lab.hosts]:
@@ -92,6 +94,8 @@ def _remove(name: str) -> None:
         for process in (host.libvirtd, host.holder):
             if process is not None:
                 process.end()
+    if lab is not None and lab.exporter is not None:
+        lab.exporter.end()
     end_all(lambda: hosts.pids_by_view(name), f"lab {name}")
     for root in (STORE_ROOT, RUN_ROOT):
         if (root / name).exists():

@@ -95,6 +95,8 @@ class Lab:
     memory_mib: int = 0
     sound_qemu: bool = False
     boot: str = field(default_factory=boot_id)
+    exporter: Process | None = None
+    exporter_port: int = 0
     hosts: list[Host] = field(default_factory=list)
 
     @property
@@ -160,10 +162,11 @@ def find_lab(name: str) -> Lab | None:
         raw = json.loads((RUN_ROOT / name / "state.json").read_text(encoding="utf-8"))
         hosts = [Host(**{**h, "holder": _process(h["holder"]), "libvirtd": _process(h["libvirtd"])})
                  for h in raw.pop("hosts")]
-        lab = Lab(**raw, hosts=hosts)
+        lab = Lab(**{**raw, "exporter": _process(raw.get("exporter"))}, hosts=hosts)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None  # also a file of another version of this program: `up` then begins anew
     if lab.boot != boot_id():
+        lab.exporter = None
         for host in lab.hosts:
             host.holder = host.libvirtd = None
     return lab

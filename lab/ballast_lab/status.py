@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ballast_lab import certificates, cgroup, host as hosts
+from ballast_lab import certificates, cgroup, exporter, host as hosts
 from ballast_lab.state import LOCAL_POOL, Host, Lab
 
 
@@ -41,6 +41,7 @@ def _describe_host(lab: Lab, host: Host) -> dict[str, Any]:
         "memory_limit_bytes": lab.memory_mib * cgroup.MIB,
         "memory_used_bytes": cgroup.used_bytes(host),
         "oom_kills": cgroup.oom_kills(host),
+        "exporter": exporter.url_of(lab, host),
         "cgroup": str(cgroup.host_group(host)),
         "pools": {"shared": str(lab.shared_dir), "local": str(LOCAL_POOL)},
         "local_pool_backing": str(host.store_dir / "local"),

@@ -58,7 +58,8 @@ class Cluster:
         host = self.lab.hosts[name]
         return {"name": name, "uri": host["uri"], "managed": managed,
                 "settings": {"peer_uri": host["peer_uri"], "migration_address": host["migration_address"],
-                             "memory_capacity_bytes": host["memory_limit_bytes"], "cpu_capacity": 2}}
+                             "memory_capacity_bytes": host["memory_limit_bytes"], "cpu_capacity": 2,
+                             "exporter": host["exporter"]}}
 
     def add_host(self, name: str, managed: bool = True) -> dict[str, Any]:
         """Registers one lab host."""
