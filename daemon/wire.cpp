@@ -284,6 +284,9 @@ Result<void> Wired::run_jobs() {
     BALLAST_TRY(auto memory, memory_settings(config_.memory));
     memory_ = std::make_shared<overcommit::MemoryDesk>(services, std::move(memory));
     memory_->start();
+    services.shrink_before_move = [memory = memory_](VmId vm, BytesPerSecond bandwidth) {
+        return memory->shrink_before_move(std::move(vm), bandwidth);
+    };
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
     return {};

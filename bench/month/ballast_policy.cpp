@@ -45,6 +45,7 @@ class Habit {
     void see(int slot, double cores) {
         const auto hour = static_cast<std::size_t>(hour_of(slot));
         sum_ += cores;
+        ++in_hour_;
         const double expected = expect(slot);
         const double off = cores - expected;
         variance_ = seen_ == 0 ? 0 : variance_ + 0.01 * (off * off - variance_);
@@ -56,6 +57,7 @@ class Habit {
         ++kept.days;
         recent_ = mean;
         sum_ = 0;
+        in_hour_ = 0;
     }
     /// The coming day: hours that were never seen are taken from the other kind of day, and else from the last hour.
     [[nodiscard]] VmLoad load(int slot) const {
@@ -80,11 +82,12 @@ class Habit {
         const std::size_t kind = kind_of_day(slot);
         if (hours_[kind][hour].days > 0) return hours_[kind][hour].mean;
         if (hours_[1 - kind][hour].days > 0) return hours_[1 - kind][hour].mean;
-        return recent_;
+        return in_hour_ > 0 ? sum_ / in_hour_ : recent_;
     }
 
     std::array<std::array<Hour, 24>, 2> hours_{};
     double sum_ = 0;
+    int in_hour_ = 0;  ///< samples in sum_
     double recent_ = 0;
     double variance_ = 0;
     std::int64_t seen_ = 0;
@@ -108,7 +111,7 @@ class Ballast final : public Policy {
         for (std::size_t vm = 0; vm < habits_.size(); ++vm)
             habits_[vm].see(view.slot - 1, world_.cores_of(view.slot - 1, vm));
         follow(view);
-        if (view.slot >= slots_per_hour && view.slot % options_.every_slots == 0) plan(view);
+        if (view.slot % options_.every_slots == 0) plan(view);
         return next_steps(view);
     }
 

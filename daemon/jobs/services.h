@@ -39,6 +39,10 @@ struct Settings {
 
 class MigrationDesk;
 class Placer;
+
+/// Makes a VM smaller before it is moved, where sending less takes less time than that; returns when its guest has
+/// followed, or has had its time.
+using ShrinkBeforeMove = std::function<store::Task<>(VmId vm, BytesPerSecond bandwidth)>;
 class PlanDesk;
 
 struct Services {
@@ -54,6 +58,7 @@ struct Services {
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
     /// How hosts that may take a VM are compared: the cluster's policies, and what VMs use. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
+    ShrinkBeforeMove shrink_before_move = {};  ///< empty: VMs are moved as they are
     std::shared_ptr<Placer> placer = {};  ///< where VMs go; the engine makes it where none is given
 };
 

@@ -16,6 +16,9 @@ namespace {
 namespace asio = boost::asio;
 using memory::BalloonMove;
 
+/// How long a VM that was made smaller for a move stays so where the move does not begin.
+constexpr Milliseconds kept_small{60'000};
+
 /// What may be changed on that VM now, by its row of this moment.
 bool may_move(const Snapshot& snapshot, const VmId& id, const HostId& host) {
     const Vm* vm = snapshot.vms.find(id);
@@ -147,6 +150,7 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     const auto decisions = std::make_shared<const memory::Decisions>(std::move(made.decisions));
     const memory::Level before = memo_.ladder.level;
     memo_ = std::move(made.next);
+    std::erase_if(shrunk_, [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });
     decided_ = sweep->now;
     publish(*sweep, *decisions);
     if (decisions->level_changed && may_act(*sweep))
@@ -167,6 +171,7 @@ asio::awaitable<void> Keeper::move_balloons(std::shared_ptr<const Sweep> sweep, 
     std::vector<BalloonMove> made;
     for (BalloonMove& move : moves) {
         if (!may_move(*around_->store->snapshot(), move.vm, host_)) continue;
+        if (move.cause != memory::BalloonCause::need && shrunk_.contains(move.vm)) continue;
         const auto set = co_await sweep->driver->memory().set_balloon(move.vm, move.to);
         if (set)
             made.push_back(std::move(move));

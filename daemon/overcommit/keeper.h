@@ -52,6 +52,8 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     /// One look: the whole host is decided on when its turn has come or a guest lacks memory. Errors: those of the
     /// driver and the store.
     store::Task<> look();
+    /// See MemoryDesk::shrink_before_move.
+    store::Task<> shrink(VmId vm, BytesPerSecond bandwidth);
     /// The last looks of a clean stop: guests get back what is physically free (SAFETY.md 12).
     store::Task<> give_back();
 
@@ -81,6 +83,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     memory::HostMemo memo_;
     std::map<VmId, OverheadMemo> overheads_;
     std::map<VmId, std::string> told_;  ///< why a balloon is left alone, as it was told last
+    std::map<VmId, Timestamp> shrunk_;  ///< before a move that has not begun yet
     std::string told_ksm_;
     MemoryPolicy acted_as_ = MemoryPolicy::none;
     bool looking_ = false;

@@ -184,6 +184,16 @@ asio::awaitable<void> MemoryDesk::keep_for_ever() {
     }
 }
 
+drivers::Task<> MemoryDesk::shrink_before_move(VmId vm, BytesPerSecond bandwidth) {
+    const auto self = shared_from_this();
+    const auto row = around_->store->snapshot()->vms.find_ptr(vm);
+    const auto keeper = row && row->host ? keepers_.find(*row->host) : keepers_.end();
+    if (keeper == keepers_.end()) co_return Result<void>{};
+    if (const auto shrunk = co_await keeper->second->shrink(vm, bandwidth); !shrunk)
+        spdlog::warn("vm={} it could not be made smaller before its move: {}", vm, shrunk.error().chain());
+    co_return Result<void>{};
+}
+
 drivers::Task<> MemoryDesk::stop() {
     const auto self = shared_from_this();
     pauses_->end();

@@ -21,6 +21,10 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     /// Ends every wait and keeps what was learned; with `give_back_on_stop`, guests get their memory back first.
     drivers::Task<> stop();
 
+    /// Where it pays by the last sweep of its host: the VM is taken down to its working set and margin, and waited for.
+    /// Never fails a move: what goes wrong is logged. The host that it comes to gives it back.
+    drivers::Task<> shrink_before_move(VmId vm, BytesPerSecond bandwidth);
+
     [[nodiscard]] const std::shared_ptr<PictureBoard>& board() const { return around_->board; }
 
   private:

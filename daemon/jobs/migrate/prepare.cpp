@@ -211,6 +211,10 @@ Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const
     return {};
 }
 
+BytesPerSecond speed_of(const Planned& planned) {
+    return planned.choice.bandwidth.value_or(planned.forecast.input.link.bandwidth.likely);
+}
+
 /// A refusal in the claim's transaction that another target, or another try, may get round.
 bool lost_a_race(const Error& error) {
     return error.code() == Code::resource_exhausted || error.code() == Code::unavailable;
@@ -221,6 +225,10 @@ Task<> queue_and_claim(RunPtr run, Wanted wanted, Planned planned) {
     LaneQueue& lanes = run->services().migrations->lanes();
     BALLAST_CO_CHECK(co_await lanes.wait_turn(run, queued_move(run, wanted, planned)));
     const Result<void> meanwhile = go_on(*run);
+    if (meanwhile && run->services().shrink_before_move) {
+        run->report(4, "making it smaller where that pays");
+        static_cast<void>(co_await run->services().shrink_before_move(run->vm(), speed_of(planned)));
+    }
     if (auto now = run->snapshot()->vms.find_ptr(run->vm()))
         wanted.vm = std::move(now);  // it may be paused by now, or not
     Result<Planned> fresh = meanwhile ? plan_move(run, wanted, planned.to) : std::unexpected(meanwhile.error());
