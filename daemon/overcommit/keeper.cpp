@@ -251,8 +251,7 @@ store::Task<> Keeper::carry_out(std::shared_ptr<const Sweep> sweep,
     co_return Result<void>{};
 }
 
-/// The host is no longer controlled: what was changed on it is put back, once.
-asio::awaitable<void> Keeper::let_go(std::shared_ptr<const Sweep> sweep) {
+asio::awaitable<void> Keeper::put_ksm_back(std::shared_ptr<const Sweep> sweep) {
     if (sweep->host.ksm) {
         if (const auto found = memory::restored(memo_.ksm, *sweep->host.ksm)) {
             memory::KsmReading back = *sweep->host.ksm;
@@ -263,6 +262,11 @@ asio::awaitable<void> Keeper::let_go(std::shared_ptr<const Sweep> sweep) {
         }
     }
     memo_.ksm = {};
+}
+
+/// The host is no longer controlled: what was changed on it is put back, once.
+asio::awaitable<void> Keeper::let_go(std::shared_ptr<const Sweep> sweep) {
+    co_await put_ksm_back(sweep);
     co_await move_balloons(sweep, memory::give_back(sweep->host, sweep->vms,
                                                     memory::reserve_of(memory::policy_of(MemoryPolicy::balanced),
                                                                        sweep->host.total, true)));
@@ -276,6 +280,7 @@ store::Task<> Keeper::give_back() {
     const auto sweep = std::make_shared<const Sweep>(std::move(swept));
     const bool sees = sweep->host.pressure || sweep->host.swap_in;
     const Bytes reserve = memory::reserve_of(memory::policy_of(row->memory_policy), sweep->host.total, sees);
+    co_await put_ksm_back(sweep);
     co_await move_balloons(sweep, memory::give_back(sweep->host, sweep->vms, reserve));
     co_return Result<void>{};
 }
