@@ -31,6 +31,15 @@ HostModel model_of(const HostGroup& group, const std::string& name, const std::v
     model.pull_share = group.pull_share;
     model.stopped_share = group.stopped_share;
     model.boot_time = group.boot;
+    model.own = group.own;
+    model.cache = group.cache;
+    model.swap = group.swap;
+    model.save_room = group.save_room;
+    model.save_rate = group.save_rate;
+    model.ksm.runs = group.ksm.run;
+    model.ksm.advised = group.ksm.advisor;
+    model.ksm.settings.pages_to_scan = group.ksm.pages_to_scan;
+    model.ksm.settings.sleep_ms = group.ksm.sleep.count();
     model.pools.clear();
     for (const auto& pool : pools)
         model.pools.push_back({.name = pool.name,
@@ -79,7 +88,42 @@ Bytes scaled(Bytes bytes, double factor, Bytes most) {
     return std::min(most, Bytes(static_cast<std::int64_t>(static_cast<double>(bytes.count()) * factor)));
 }
 
-GuestLoad guest_of(const VmGroup& group, int number, const Traces& traces, Random& random) {
+MemoryLoad memory_of(const MemoryEntry& entry, int number, double factor, Bytes most, Instant begins) {
+    MemoryLoad load;
+    load.pattern = entry.pattern;
+    load.wants = scaled(entry.wants, factor, most);
+    load.swing = scaled(entry.swing, factor, most);
+    load.peak_hour = entry.peak_hour;
+    load.period = entry.period;
+    load.phase = entry.phase + entry.phase_step * (number - 1);
+    load.step_to = scaled(entry.step_to, factor, most);
+    load.step_at = begins + entry.step_after;
+    load.step_for = entry.step_for;
+    load.step_every = entry.step_every;
+    load.cache = entry.cache;
+    load.swap = entry.swap;
+    load.overhead = entry.overhead;
+    load.inflate = entry.inflate;
+    load.deflate = entry.deflate;
+    load.touch = entry.touch;
+    load.disk = entry.disk;
+    load.reads = entry.reads;
+    load.unshares = entry.unshares;
+    return load;
+}
+
+bool has_faults(const MemoryEntry& entry) {
+    return entry.sticks || entry.no_driver || entry.silent || entry.claims_unused;
+}
+
+GuestFaults faults_of(const MemoryEntry& entry) {
+    return {.sticks = entry.sticks,
+            .no_driver = entry.no_driver,
+            .silent = entry.silent,
+            .claims_unused = entry.claims_unused};
+}
+
+GuestLoad guest_of(const VmGroup& group, int number, const Traces& traces, Instant begins, Random& random) {
     const auto varied = [&](double value) { return value * (1 + group.vary * (2 * uniform(random) - 1)); };
     const double busy = varied(1);
     const double set = varied(1);
@@ -97,6 +141,7 @@ GuestLoad guest_of(const VmGroup& group, int number, const Traces& traces, Rando
     load.memory_swing = guest.memory_swing;
     load.sharing = guest.sharing;
     load.shared = guest.shared;
+    if (guest.memory) load.memory = memory_of(*guest.memory, number, set, group.memory, begins);
     const LoadEntry& entry = group.load;
     load.cpu = {.pattern = entry.pattern,
                 .cpu = entry.cpu * busy,
@@ -120,6 +165,9 @@ VmSpec spec_of(const VmGroup& group) {
     spec.anti_affinity = group.anti_affinity;
     spec.autostart = group.autostart;
     spec.moves = group.moves;
+    spec.memory_minimum = group.memory_minimum;
+    spec.balloon = group.balloon;
+    spec.overcommit = group.overcommit;
     return spec;
 }
 
@@ -162,6 +210,7 @@ class Builder {
         int number = 0;
         for (const auto& name : member_names(group.name, group.count)) {
             BALLAST_CHECK(cluster_.world->add_host(model_of(group, name, file_.pools)));
+            cluster_.world->faults().silence_exporter(name, !group.exporter);
             cluster_.layout.hosts.push_back(laid_host(group, name, ++number));
         }
         return {};
@@ -178,11 +227,13 @@ class Builder {
                       .spec = spec_of(group),
                       .running = group.running,
                       .managed = group.managed};
-            cluster_.world->set_load(vm.id, guest_of(group, number, traces_, random_));
+            cluster_.world->set_load(vm.id, guest_of(group, number, traces_, cluster_.world->now(), random_));
             BALLAST_CHECK(add_disk(group, vm));
             DomainDefinition definition{.id = vm.id, .name = name, .spec = vm.spec, .stamp = {}};
             definition.accelerator = Accelerator::kvm;
             BALLAST_CHECK(cluster_.world->add_vm(vm.host, definition, vm.running));
+            if (group.guest.memory && has_faults(*group.guest.memory))
+                cluster_.world->faults().set_guest(vm.id, faults_of(*group.guest.memory));
             cluster_.layout.vms.push_back(std::move(vm));
         }
         return {};

@@ -14,6 +14,7 @@ namespace {
 constexpr int most_hosts = 20'000;
 constexpr int most_vms = 400'000;
 constexpr int most_cpus = 4'096;
+constexpr std::int64_t most_pages_to_scan = 1'000'000;
 constexpr Seconds longest{10LL * 365 * 24 * 3600};
 
 struct Names {
@@ -72,6 +73,19 @@ Result<void> check_known(const std::string& path, std::string_view what, const s
                                    near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
 }
 
+Result<void> check_memory(const std::string& path, const HostGroup& group) {
+    BALLAST_CHECK(check_bytes(path + ".own", group.own));
+    if (group.own >= group.memory) return wrong(path + ".own", fmt::format("leaves nothing of {}", group.memory));
+    BALLAST_CHECK(check_bytes(path + ".cache", group.cache));
+    BALLAST_CHECK(check_bytes(path + ".swap", group.swap));
+    BALLAST_CHECK(check_bytes(path + ".save_room", group.save_room));
+    BALLAST_CHECK(check_rate(path + ".save_rate", group.save_rate, 1));
+    if (group.ksm.pages_to_scan < 0 || group.ksm.pages_to_scan > most_pages_to_scan)
+        return wrong(path + ".ksm.pages_to_scan",
+                     fmt::format("{} is not from 0 to {}", group.ksm.pages_to_scan, most_pages_to_scan));
+    return check_time(path + ".ksm.sleep", group.ksm.sleep, Milliseconds(1));
+}
+
 Result<void> check(const std::string& path, const HostGroup& group, Names& names) {
     BALLAST_CHECK(check_count(path, group.count, most_hosts));
     BALLAST_CHECK(add_names(path, "host", group.name, group.count, names.hosts));
@@ -86,6 +100,7 @@ Result<void> check(const std::string& path, const HostGroup& group, Names& names
     if (group.pull_share <= 0 || group.stopped_share <= 0)
         return wrong(path, "`pull_share` and `stopped_share` must be above 0, or no migration would end");
     BALLAST_CHECK(check_time(path + ".boot", group.boot));
+    BALLAST_CHECK(check_memory(path, group));
     if (group.rack_size < 0) return wrong(path + ".rack_size", "is negative; 0 sets no rack");
     return {};
 }
@@ -102,6 +117,37 @@ Result<void> check(const std::string& path, const LoadEntry& load) {
     return check_time(path + ".noise_slot", load.noise_slot, Seconds(1));
 }
 
+Result<void> check(const std::string& path, const MemoryEntry& entry, Bytes memory) {
+    const auto within = [&](const char* key, Bytes value) -> Result<void> {
+        BALLAST_CHECK(check_bytes(fmt::format("{}.{}", path, key), value));
+        if (value <= memory) return {};
+        return wrong(fmt::format("{}.{}", path, key), fmt::format("{} is more than its memory of {}", value, memory));
+    };
+    BALLAST_CHECK(within("wants", entry.wants));
+    BALLAST_CHECK(within("swing", entry.swing));
+    BALLAST_CHECK(within("step_to", entry.step_to));
+    if (entry.cache) BALLAST_CHECK(within("cache", *entry.cache));
+    if (!std::isfinite(entry.peak_hour) || entry.peak_hour < 0 || entry.peak_hour >= 24)
+        return wrong(path + ".peak_hour", fmt::format("{} is no hour of the day", entry.peak_hour));
+    BALLAST_CHECK(check_time(path + ".period", entry.period, Seconds(1)));
+    BALLAST_CHECK(check_time(path + ".phase", entry.phase));
+    BALLAST_CHECK(check_time(path + ".phase_step", entry.phase_step));
+    BALLAST_CHECK(check_time(path + ".step_after", entry.step_after));
+    if (entry.step_for) BALLAST_CHECK(check_time(path + ".step_for", *entry.step_for, Seconds(1)));
+    if (entry.step_every) BALLAST_CHECK(check_time(path + ".step_every", *entry.step_every, Seconds(1)));
+    if (entry.step_every && (!entry.step_for || *entry.step_for >= *entry.step_every))
+        return wrong(path + ".step_every", "a step that comes again needs a shorter `step_for`");
+    BALLAST_CHECK(check_bytes(path + ".swap", entry.swap));
+    BALLAST_CHECK(check_bytes(path + ".overhead", entry.overhead));
+    BALLAST_CHECK(check_rate(path + ".inflate", entry.inflate, 1));
+    BALLAST_CHECK(check_rate(path + ".deflate", entry.deflate, 1));
+    BALLAST_CHECK(check_rate(path + ".touch", entry.touch, 1));
+    BALLAST_CHECK(check_rate(path + ".disk", entry.disk, 1));
+    BALLAST_CHECK(check_rate(path + ".reads", entry.reads, 1));
+    if (entry.claims_unused) BALLAST_CHECK(check_bytes(path + ".claims_unused", *entry.claims_unused));
+    return check_rate(path + ".unshares", entry.unshares);
+}
+
 Result<void> check(const std::string& path, const GuestEntry& guest, Bytes memory) {
     BALLAST_CHECK(check_bytes(path + ".working_set", guest.working_set));
     BALLAST_CHECK(check_bytes(path + ".slow_set", guest.slow_set));
@@ -112,6 +158,7 @@ Result<void> check(const std::string& path, const GuestEntry& guest, Bytes memor
     BALLAST_CHECK(check_share(path + ".memory_swing", guest.memory_swing));
     BALLAST_CHECK(check_time(path + ".shutdown", guest.shutdown));
     BALLAST_CHECK(check_time(path + ".boot", guest.boot));
+    if (guest.memory) BALLAST_CHECK(check(path + ".memory", *guest.memory, memory));
     if (guest.touched) BALLAST_CHECK(check_bytes(path + ".touched", *guest.touched));
     const Bytes least = std::max(guest.touched.value_or(Bytes(0)), guest.working_set + guest.slow_set);
     if (least > memory) return wrong(path, fmt::format("the guest uses {}, more than its memory of {}", least, memory));
@@ -128,6 +175,13 @@ Result<void> check(const std::string& path, const VmGroup& group, Names& names) 
     if (group.disk.count() > 0 && names.pools.empty())
         return wrong(path + ".disk", "there is no pool for it; name one in `pools`");
     BALLAST_CHECK(check_share(path + ".vary", group.vary));
+    if (const auto legal = ballast::check(group.overcommit); !legal)
+        return wrong(path + ".overcommit", legal.error().message());
+    BALLAST_CHECK(check_bytes(path + ".memory_minimum", group.memory_minimum));
+    if (group.memory_minimum > group.memory)
+        return wrong(path + ".memory_minimum",
+                     fmt::format("{} is more than its memory of {}", group.memory_minimum, group.memory));
+    if (group.balloon.stats_period_s < 0) return wrong(path + ".balloon.stats_period_s", "is negative; 0: none");
     BALLAST_CHECK(check(path + ".load", group.load));
     BALLAST_CHECK(check(path + ".guest", group.guest, group.memory));
     for (std::size_t i = 0; i < group.hosts.size(); ++i) {
@@ -141,7 +195,7 @@ Result<void> check_parties(const std::string& path, const FailureEntry& failure,
     using enum FailureKind;
     const bool of_link = failure.what == cut || failure.what == silent_cut;
     const bool anywhere = failure.mean_between && failure.host.empty() && !of_link && failure.what != fill_pool;
-    if (failure.what == kill_qemu) return check_known(path + ".vm", "VM", failure.vm, names.vms);
+    if (is_of_vm(failure.what)) return check_known(path + ".vm", "VM", failure.vm, names.vms);
     if (!anywhere) BALLAST_CHECK(check_known(path + ".host", "host", failure.host, names.hosts));
     if (of_link) BALLAST_CHECK(check_known(path + ".peer", "host", failure.peer, names.hosts));
     if (failure.what == fill_pool) BALLAST_CHECK(check_known(path + ".pool", "pool", failure.pool, names.pools));
@@ -198,6 +252,11 @@ Result<void> check(const ClusterFile& file) {
 }
 
 }  // namespace
+
+bool is_of_vm(FailureKind kind) {
+    using enum FailureKind;
+    return kind == kill_qemu || kind == stick_balloon || kind == lose_driver || kind == silence_guest;
+}
 
 std::vector<std::string> member_names(const std::string& name, const std::optional<int>& count) {
     if (!count) return {name};

@@ -18,6 +18,7 @@
 #include "core/json.h"
 #include "core/units.h"
 #include "core/vm.h"
+#include "drivers/simulated/guest_memory.h"
 #include "drivers/simulated/load.h"
 
 namespace ballast::drivers::simulated {
@@ -29,6 +30,16 @@ struct PoolEntry {
     Bytes capacity = gibibytes(10'240);
 };
 BOOST_DESCRIBE_STRUCT(PoolEntry, (), (name, path, shared, capacity))
+
+/// Page merging as it is when a host boots; without it, VMs of one group that run at the beginning are merged long
+/// since.
+struct KsmEntry {
+    bool run = true;
+    bool advisor = false;  ///< the kernel's own: nobody else may set `pages_to_scan`
+    std::int64_t pages_to_scan = 100;
+    Milliseconds sleep{20};
+};
+BOOST_DESCRIBE_STRUCT(KsmEntry, (), (run, advisor, pages_to_scan, sleep))
 
 struct HostGroup {
     std::string name;
@@ -46,10 +57,17 @@ struct HostGroup {
     std::map<std::string, std::string> labels;
     int rack_size = 0;    ///< every so many hosts share a label `rack`; 0: none is set
     bool managed = true;  ///< false: Ballast only observes it
+    Bytes own;            ///< memory that it needs itself
+    Bytes cache;          ///< its own page cache, as far as there is room
+    Bytes swap = gibibytes(8);
+    Bytes save_room = gibibytes(1'024);
+    BytesPerSecond save_rate{500'000'000};
+    KsmEntry ksm;
+    bool exporter = true;  ///< its memory pressure can be read
 };
 BOOST_DESCRIBE_STRUCT(HostGroup, (),
                       (name, count, cpus, memory, cpu_model, link, stream, pull_share, stopped_share, boot, post_copy,
-                       qemu_version, labels, rack_size, managed))
+                       qemu_version, labels, rack_size, managed, own, cache, swap, save_room, save_rate, ksm, exporter))
 
 struct LoadEntry {
     LoadPattern pattern = LoadPattern::constant;
@@ -64,6 +82,39 @@ struct LoadEntry {
 };
 BOOST_DESCRIBE_STRUCT(LoadEntry, (), (pattern, cpu, swing, peak_hour, period, phase, phase_step, noise, noise_slot))
 
+/// See MemoryLoad. `step_after` counts from the beginning.
+struct MemoryEntry {
+    MemoryPattern pattern = MemoryPattern::constant;
+    Bytes wants = mebibytes(256);
+    Bytes swing;
+    double peak_hour = 14;
+    Seconds period{24 * 3600};
+    Seconds phase{0};
+    Seconds phase_step{0};
+    Bytes step_to;
+    Seconds step_after{0};
+    std::optional<Seconds> step_for;
+    std::optional<Seconds> step_every;
+    std::optional<Bytes> cache;
+    Bytes swap = gibibytes(1);
+    Bytes overhead = mebibytes(100);
+    BytesPerSecond inflate{mebibytes(200).count()};
+    BytesPerSecond deflate{mebibytes(1'000).count()};
+    BytesPerSecond touch{mebibytes(300).count()};
+    BytesPerSecond disk{mebibytes(60).count()};
+    BytesPerSecond reads{mebibytes(40).count()};
+    BytesPerSecond unshares{0};
+    // What is wrong with its balloon; see GuestFaults.
+    bool sticks = false;
+    bool no_driver = false;
+    bool silent = false;
+    std::optional<Bytes> claims_unused;
+};
+BOOST_DESCRIBE_STRUCT(MemoryEntry, (),
+                      (pattern, wants, swing, peak_hour, period, phase, phase_step, step_to, step_after, step_for,
+                       step_every, cache, swap, overhead, inflate, deflate, touch, disk, reads, unshares, sticks,
+                       no_driver, silent, claims_unused))
+
 struct GuestEntry {
     std::optional<Bytes> touched;
     Bytes working_set;
@@ -77,10 +128,11 @@ struct GuestEntry {
     bool answers_acpi = true;
     Milliseconds shutdown{500};
     Milliseconds boot{0};
+    std::optional<MemoryEntry> memory;  ///< none: `touched` is all that is known
 };
 BOOST_DESCRIBE_STRUCT(GuestEntry, (),
                       (touched, working_set, dirty_rate, slow_set, slow_rate, delta, memory_swing, sharing, shared,
-                       answers_acpi, shutdown, boot))
+                       answers_acpi, shutdown, boot, memory))
 
 /// even: one host after the other. uneven: the first hosts hold most. random: anywhere.
 enum class Spread : std::uint8_t { even, uneven, random };
@@ -102,11 +154,14 @@ struct VmGroup {
     std::string anti_affinity;
     bool autostart = false;
     MovePolicy moves = MovePolicy::free;
-    bool managed = true;  ///< false: Ballast only observes it
+    bool managed = true;   ///< false: Ballast only observes it
+    Bytes memory_minimum;  ///< guaranteed; 0: all of it
+    BalloonSpec balloon;
+    OvercommitSpec overcommit;
 };
 BOOST_DESCRIBE_STRUCT(VmGroup, (),
                       (name, count, vcpus, memory, disk, load, guest, vary, running, hosts, spread, labels,
-                       anti_affinity, autostart, moves, managed))
+                       anti_affinity, autostart, moves, managed, memory_minimum, balloon, overcommit))
 
 struct LinkEntry {
     std::string from;
@@ -115,8 +170,27 @@ struct LinkEntry {
 };
 BOOST_DESCRIBE_STRUCT(LinkEntry, (), (from, to, bandwidth))
 
-enum class FailureKind : std::uint8_t { crash, unreachable, hang, cut, silent_cut, kill_qemu, fill_pool, drop_events };
-BOOST_DESCRIBE_ENUM(FailureKind, crash, unreachable, hang, cut, silent_cut, kill_qemu, fill_pool, drop_events)
+enum class FailureKind : std::uint8_t {
+    crash,
+    unreachable,
+    hang,
+    cut,
+    silent_cut,
+    kill_qemu,
+    fill_pool,
+    drop_events,
+    stop_ksm,
+    advise_ksm,
+    silence_exporter,
+    stick_balloon,
+    lose_driver,
+    silence_guest
+};
+BOOST_DESCRIBE_ENUM(FailureKind, crash, unreachable, hang, cut, silent_cut, kill_qemu, fill_pool, drop_events, stop_ksm,
+                    advise_ksm, silence_exporter, stick_balloon, lose_driver, silence_guest)
+
+/// Whether it strikes a VM, not a host.
+[[nodiscard]] bool is_of_vm(FailureKind kind);
 
 /// Once after `after`, again every `every` or at random; lasts for `lasts`, or for good.
 struct FailureEntry {
@@ -127,7 +201,7 @@ struct FailureEntry {
     std::optional<Seconds> mean_between;  ///< at random, so far apart on average; `host` empty: any host each time
     std::string host;
     std::string peer;  ///< cut, silent_cut: the other end
-    std::string vm;    ///< kill_qemu
+    std::string vm;    ///< of what happens to a VM: kill_qemu, stick_balloon, lose_driver, silence_guest
     std::string pool;  ///< fill_pool
 };
 BOOST_DESCRIBE_STRUCT(FailureEntry, (), (what, after, lasts, every, mean_between, host, peer, vm, pool))

@@ -1,4 +1,4 @@
-// What the calls of Compute and Memory do to the world.
+// What the calls of Compute do to the world.
 #include <algorithm>
 
 #include "core/try.h"
@@ -63,13 +63,13 @@ Result<SimDomain*> active(State& state, const std::string& host, const VmId& vm)
     return domain;
 }
 
-/// libvirt lets nothing else change a domain's life while a migration holds it.
+}  // namespace
+
 Result<void> check_no_job(const State& state, const SimDomain& domain) {
+    if (domain.saving) return fail(Code::failed_precondition, "domain '{}' is being saved", domain.name);
     if (!state.migrations.contains(domain.id)) return {};
     return fail(Code::failed_precondition, "domain '{}' is held by a migration", domain.name);
 }
-
-}  // namespace
 
 std::string text_of(const SimDomain& domain) {
     std::string text = fmt::format("<domain type='{}'><name>{}</name><uuid>{}</uuid><memory unit='b'>{}</memory>",
@@ -108,11 +108,13 @@ Result<HostFacts> State::read_facts(const std::string& host) {
 
 Result<std::vector<DomainView>> State::list_domains(const std::string& host) {
     std::vector<DomainView> views;
+    settle_memory(*find_host(host));
     for (const auto& [id, domain] : find_host(host)->domains) views.push_back(view_of(domain));
     return views;
 }
 
 Result<DomainView> State::read_domain(const std::string& host, const VmId& vm) {
+    if (SimHost* at = find_host(host)) settle_memory(*at);
     BALLAST_TRY(const SimDomain* found, domain(host, vm));
     return view_of(*found);
 }
@@ -128,6 +130,7 @@ Result<void> State::define(const std::string& host, const DomainDefinition& defi
     const bool fresh = defined.id.empty();
     if (!fresh && defined.name != definition.name) at.names.erase(defined.name);
     defined.id = definition.id;
+    known_vms.insert(definition.id);
     defined.name = definition.name;
     defined.config = as_defined(definition, at.model.facts);
     defined.stamp = definition.stamp;
@@ -142,6 +145,9 @@ Result<void> State::undefine(const std::string& host, const VmId& vm) {
     BALLAST_TRY(const SimDomain* found, domain(host, vm));
     if (is_active(found->state))
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is active: end it first", found->name, host);
+    if (found->image)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' has a managed save: start it first",
+                    found->name, host);
     forget_domain(host, vm);
     emit_domain(host, vm, DriverEvent::Kind::domain_removed, "undefined: removed");
     return {};
@@ -151,6 +157,7 @@ void State::forget_domain(const std::string& host, const VmId& vm) {
     SimHost& at = *find_host(host);
     const auto found = at.domains.find(vm);
     if (found == at.domains.end()) return;
+    if (is_active(found->second.state)) before_change(at);
     const auto named = at.names.find(found->second.name);
     if (named != at.names.end() && named->second == vm) at.names.erase(named);
     at.domains.erase(found);
@@ -171,17 +178,20 @@ Result<void> State::start(const std::string& host, const VmId& vm) {
             return fail(Code::not_found, "cannot start '{}': no file '{}' on host '{}'", found->name, disk.path, host);
         found->disk_stores[disk.path] = key;
     }
-    settle_cpu(at);
+    before_change(at);
+    const auto image = std::exchange(found->image, std::nullopt);
     found->state = DomainState::running;
-    found->reason = "booted";
+    found->reason = image ? "restored" : "booted";
     found->cpu_seconds = 0;
     found->live = found->config;
-    found->balloon = found->config.memory;
-    found->started = time.now();
+    found->balloon = image ? image->balloon : found->config.memory;
+    found->started = image ? image->started : time.now();
     found->completed.reset();
+    begin_memory(at, *found);
+    if (image) found->memory = image->memory;
     std::erase(found->bound_by, managed_save);
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
-    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "started: booted");
+    emit_domain(host, vm, DriverEvent::Kind::domain_changed, "started: " + found->reason);
     return {};
 }
 
@@ -211,11 +221,15 @@ void State::end_qemu(const std::string& host, const VmId& vm, const std::string&
     const auto found = domain(host, vm);
     if (!found || !is_active((*found)->state)) return;
     SimDomain& ended = **found;
-    settle_cpu(*find_host(host));
+    before_change(*find_host(host));
     ended.state = left;
     ended.reason = reason;
     ended.live.reset();
     ended.balloon = Bytes(0);
+    ended.memory = {};
+    ended.equal = {};
+    ended.said.reset();
+    if (std::exchange(ended.saving, false)) ended.image.reset();
     ended.disk_stores.clear();
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "stopped: " + reason);
     if (!ended.persistent) forget_domain(host, vm);  // libvirt tells of the stop only
@@ -225,16 +239,6 @@ void State::end_qemu(const std::string& host, const VmId& vm, const std::string&
 Result<void> State::destroy(const std::string& host, const VmId& vm) {
     BALLAST_CHECK(active(*this, host, vm));
     end_qemu(host, vm, "destroyed", DomainState::shut_off);
-    return {};
-}
-
-Result<void> State::save(const std::string& host, const VmId& vm) {
-    BALLAST_CHECK(active(*this, host, vm));
-    BALLAST_TRY(SimDomain * found, domain(host, vm));
-    if (!found->persistent)
-        return fail(Code::failed_precondition, "domain '{}' on host '{}' is transient", found->name, host);
-    end_qemu(host, vm, "saved", DomainState::shut_off);
-    found->bound_by.emplace_back(managed_save);
     return {};
 }
 
@@ -248,10 +252,10 @@ Result<void> State::stamp(const std::string& host, const VmId& vm, const Stamp& 
 
 Result<void> State::suspend(const std::string& host, const VmId& vm) {
     BALLAST_TRY(SimDomain * found, active(*this, host, vm));
-    if (found->state == DomainState::paused) return {};
+    if (found->state == DomainState::paused && !found->saving) return {};
     if (found->state != DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
-    settle_cpu(*find_host(host));
+    before_change(*find_host(host));
     found->state = DomainState::paused;
     // To libvirt a suspend during a move only hastens it: the target runs all the same.
     found->reason = migrations.contains(vm) ? "migration" : "user";
@@ -264,22 +268,12 @@ Result<void> State::resume(const std::string& host, const VmId& vm) {
     if (found->state == DomainState::running)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is already running", found->name, host);
     const bool stopped_by_move = found->reason == "migration" && migrations.contains(vm);
-    if (found->state != DomainState::paused || stopped_by_move)
-        return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by a migration", found->name, host);
-    settle_cpu(*find_host(host));
+    if (found->state != DomainState::paused || stopped_by_move || found->saving)
+        return fail(Code::failed_precondition, "domain '{}' on host '{}' is held by another job", found->name, host);
+    before_change(*find_host(host));
     found->state = DomainState::running;
     found->reason = "unpaused";
     emit_domain(host, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
-    return {};
-}
-
-Result<void> State::set_balloon(const std::string& host, const VmId& vm, Bytes target) {
-    BALLAST_TRY(SimDomain * found, active(*this, host, vm));
-    if (target > found->config.memory)
-        return fail(Code::invalid_argument, "domain '{}' can have at most {}, not {}", found->name,
-                    found->config.memory, target);
-    found->balloon = target;
-    emit_domain(host, vm, DriverEvent::Kind::domain_changed, fmt::format("balloon {}", target));
     return {};
 }
 

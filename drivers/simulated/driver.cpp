@@ -48,7 +48,10 @@ class SimulatedCompute final : public Compute {
         return line_->call<void>(Call::destroy, vm, [vm](State& s, auto& host) { return s.destroy(host, vm); });
     }
     Task<> save(VmId vm) override {
-        return line_->call<void>(Call::save, vm, [vm](State& s, auto& host) { return s.save(host, vm); });
+        return line_->call_async<void>(Call::save, vm,
+                                       [vm](State& s, const std::string& host, Connection::Done<void> done) {
+                                           s.save(host, vm, std::move(done));
+                                       });
     }
     Task<> stamp(VmId vm, Stamp stamp) override {
         return line_->call<void>(Call::stamp, vm,

@@ -25,7 +25,7 @@ Milliseconds random_gap(Trouble& trouble) {
 }
 
 std::string host_of(World& world, const Trouble& trouble, const std::string& chosen) {
-    if (trouble.entry.what != FailureKind::kill_qemu) return chosen;
+    if (!is_of_vm(trouble.entry.what)) return chosen;
     const auto running = world.running_copies(trouble.vm);
     return running.empty() ? std::string() : running.front();
 }
@@ -49,6 +49,18 @@ void begin(World& world, const Trouble& trouble, const std::string& host) {
             return faults.fill_pool(host, trouble.entry.pool);
         case FailureKind::drop_events:
             return faults.drop_events(host, true);
+        case FailureKind::stop_ksm:
+            return faults.run_ksm(host, false);
+        case FailureKind::advise_ksm:
+            return faults.advise_ksm(host, true);
+        case FailureKind::silence_exporter:
+            return faults.silence_exporter(host, true);
+        case FailureKind::stick_balloon:
+            return faults.set_guest(trouble.vm, {.sticks = true});
+        case FailureKind::lose_driver:
+            return faults.set_guest(trouble.vm, {.no_driver = true});
+        case FailureKind::silence_guest:
+            return faults.set_guest(trouble.vm, {.silent = true});
     }
 }
 
@@ -70,6 +82,16 @@ void end(World& world, const Trouble& trouble, const std::string& host) {
             return faults.drain_pool(host, trouble.entry.pool);
         case FailureKind::drop_events:
             return faults.drop_events(host, false);
+        case FailureKind::stop_ksm:
+            return faults.run_ksm(host, true);
+        case FailureKind::advise_ksm:
+            return faults.advise_ksm(host, false);
+        case FailureKind::silence_exporter:
+            return faults.silence_exporter(host, false);
+        case FailureKind::stick_balloon:
+        case FailureKind::lose_driver:
+        case FailureKind::silence_guest:
+            return faults.set_guest(trouble.vm, {});
     }
 }
 

@@ -72,7 +72,7 @@ void Faults::release(const std::string& host) {
 void Faults::crash(const std::string& host) {
     world_->with([&](State& state) {
         SimHost& dead = state.hosts.at(host);
-        state.settle_cpu(dead);
+        state.before_change(dead);
         dead.crashed = true;
         dead.hung = false;
         disconnect(state, dead, "connection reset");  // ends the waiting before what is waited for goes
@@ -89,6 +89,11 @@ void Faults::revive(const std::string& host) {
         if (!back.crashed) return;
         back.crashed = false;
         back.booted = back.cpu_settled = state.time.now();
+        const bool exporter = back.memory.exporter;
+        back.memory = HostMemory();
+        back.memory.settled = state.time.now();
+        back.memory.scanner = back.model.ksm;
+        back.memory.exporter = exporter;
         back.busy_seconds = 0;
         connect(state, back);
     });
@@ -128,6 +133,63 @@ void Faults::set_autostart(const std::string& host, const VmId& vm, bool on) {
     world_->with([&](State& state) {
         if (const auto found = state.domain(host, vm)) (*found)->autostart = on;
     });
+}
+
+void Faults::set_guest(const VmId& vm, GuestFaults faults) {
+    world_->with([&](State& state) {
+        for (auto& [name, host] : state.hosts) {
+            const auto found = host.domains.find(vm);
+            if (found == host.domains.end()) continue;
+            state.before_change(host);
+            SimDomain& domain = found->second;
+            if (!faults.silent)
+                domain.said.reset();
+            else if (is_active(domain.state) && !domain.said)
+                domain.said = state.stats_of(host, domain);
+        }
+        state.guest_faults[vm] = faults;
+    });
+}
+
+Result<void> Faults::set_balloon(const std::string& host, const VmId& vm, Bytes target) {
+    return world_->with([&](State& state) { return state.set_balloon(host, vm, target); });
+}
+
+Result<void> Faults::set_ksm(const std::string& host, const KsmSettings& settings) {
+    return world_->with([&](State& state) { return state.set_ksm(host, settings); });
+}
+
+void Faults::run_ksm(const std::string& host, bool runs) {
+    world_->with([&](State& state) {
+        SimHost& at = state.hosts.at(host);
+        state.before_change(at);
+        at.memory.scanner.runs = runs;
+    });
+}
+
+void Faults::advise_ksm(const std::string& host, bool advised) {
+    world_->with([&](State& state) {
+        SimHost& at = state.hosts.at(host);
+        state.before_change(at);
+        at.memory.scanner.advised = advised;
+    });
+}
+
+void Faults::set_memory(const std::string& host, Bytes memory) {
+    world_->with([&](State& state) {
+        SimHost& at = state.hosts.at(host);
+        state.before_change(at);
+        at.model.facts.memory = memory;
+        state.plan_memory(at);
+    });
+}
+
+void Faults::set_save_room(const std::string& host, Bytes room) {
+    world_->with([&](State& state) { state.hosts.at(host).model.save_room = room; });
+}
+
+void Faults::silence_exporter(const std::string& host, bool silent) {
+    world_->with([&](State& state) { state.hosts.at(host).memory.exporter = !silent; });
 }
 
 }  // namespace ballast::drivers::simulated

@@ -23,13 +23,6 @@ double deviate(std::uint64_t seed, std::int64_t slot) {
     return (sum - 2) * std::numbers::sqrt3;
 }
 
-/// Where in its period the load is, 0 to 1.
-double position(Seconds period, double seconds) {
-    const auto length = static_cast<double>(std::max<std::int64_t>(period.count(), 1));
-    const double turns = seconds / length;
-    return turns - std::floor(turns);
-}
-
 double undisturbed(const CpuLoad& load, double seconds) {
     switch (load.pattern) {
         case LoadPattern::constant:
@@ -50,6 +43,12 @@ double undisturbed(const CpuLoad& load, double seconds) {
 }
 
 }  // namespace
+
+double position(Seconds period, double seconds) {
+    const auto length = static_cast<double>(std::max<std::int64_t>(period.count(), 1));
+    const double turns = seconds / length;
+    return turns - std::floor(turns);
+}
 
 double share_at(const CpuLoad& load, Instant when) {
     const double seconds = std::chrono::duration<double>(when.time_since_epoch() + load.phase).count();

@@ -34,6 +34,9 @@ struct CpuLoad {
     std::shared_ptr<const Trace> trace{};  ///< planetlab
 };
 
+/// Where in its period a load is, 0 to 1.
+[[nodiscard]] double position(Seconds period, double seconds);
+
 /// Share of its vCPUs that the guest wants at this moment, 0 to 1.
 [[nodiscard]] double share_at(const CpuLoad& load, Instant when);
 

@@ -195,8 +195,7 @@ Result<void> State::check_migration(const SimHost& host, const MigrationRequest&
     if (source->state != DomainState::running && source->state != DomainState::paused)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is not running", source->name,
                     host.model.name);
-    if (migrations.contains(request.vm))
-        return fail(Code::failed_precondition, "domain '{}' is being migrated already", source->name);
+    BALLAST_CHECK(check_no_job(*this, *source));
     if (*target == host.model.name)
         return fail(Code::failed_precondition, "domain '{}' is on host '{}' already", source->name, *target);
     const SimHost* to = find_host(*target);
@@ -230,6 +229,8 @@ void State::migrate(const std::string& host, const MigrationRequest& request, st
     }
     SimDomain arriving = hosts.at(host).domains.at(request.vm);
     SimHost& to = hosts.at(target);
+    before_change(to);
+    arriving.equal = {};
     arriving.persistent = to.domains.contains(request.vm);
     arriving.autostart = false;
     arriving.state = DomainState::incoming;
@@ -416,7 +417,7 @@ void State::stop_source(SimMigration& migration) {
     migration.stopped = time.now();
     SimDomain& source = hosts.at(migration.from).domains.at(migration.vm);
     if (source.state != DomainState::running) return;
-    settle_cpu(hosts.at(migration.from));
+    before_change(hosts.at(migration.from));
     source.state = DomainState::paused;
     source.reason = "migration";
     emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: migrated");
@@ -436,7 +437,7 @@ void State::switch_over(SimMigration& migration) {
     source.state = DomainState::postcopy_source;
     source.reason = "post-copy";
     emit_domain(migration.from, migration.vm, DriverEvent::Kind::domain_changed, "suspended: post-copy");
-    settle_cpu(hosts.at(migration.to));
+    carry_memory(migration);
     SimDomain& target = hosts.at(migration.to).domains.at(migration.vm);
     target.state = DomainState::postcopy_target;
     target.reason = "post-copy";
@@ -464,7 +465,7 @@ void State::finish(const VmId& vm) {
     migration.sent += migration.remaining;
     migration.remaining = 0;
     if (!pulled) migration.downtime = to_ms(time.now() - migration.stopped);
-    settle_cpu(hosts.at(migration.to));
+    pulled ? before_change(hosts.at(migration.to)) : carry_memory(migration);
     SimDomain& target = hosts.at(migration.to).domains.at(vm);
     const bool by_user = migration.request.keep_paused || hosts.at(migration.from).domains.at(vm).reason == "user";
     target.persistent = true;

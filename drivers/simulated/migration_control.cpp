@@ -146,6 +146,8 @@ Result<void> State::resume_migration(const std::string& host, const MigrationReq
         return fail(Code::failed_precondition, "post-copy of domain {} is not paused", request.vm);
     if (line_rate(*migration) <= 0)
         return fail(Code::unavailable, "host '{}' can't reach '{}'", host, request.peer_uri);
+    before_change(hosts.at(migration->from));
+    before_change(hosts.at(migration->to));
     migration->stage = Stage::pull;
     migration->settled = time.now();
     migration->waiters.push_back(done);
@@ -181,6 +183,7 @@ void State::fail_push(const VmId& vm, const Error& error) {
     migrations.erase(vm);
     if (const auto source = domain(from, vm); source && is_active((*source)->state)) {
         if ((*source)->state == DomainState::paused && (*source)->reason == "migration") {
+            before_change(hosts.at(from));
             (*source)->state = DomainState::running;
             (*source)->reason = "migration canceled";
             emit_domain(from, vm, DriverEvent::Kind::domain_changed, "resumed: unpaused");
@@ -203,7 +206,7 @@ void State::break_pull(SimMigration& migration, const std::string& reason) {
     hosts.at(migration.from).outgoing.erase(migration.vm);
     hosts.at(migration.to).incoming.erase(migration.vm);
     for (const auto& side : {migration.from, migration.to}) {
-        settle_cpu(hosts.at(side));
+        before_change(hosts.at(side));
         const auto copy = domain(side, migration.vm);
         if (!copy || !is_active((*copy)->state)) continue;
         (*copy)->state = DomainState::postcopy_failed;

@@ -12,7 +12,9 @@
 #include "core/host.h"
 #include "core/units.h"
 #include "core/vm.h"
+#include "drivers/simulated/guest_memory.h"
 #include "drivers/simulated/load.h"
+#include "drivers/simulated/merging.h"
 #include "drivers/types.h"
 
 namespace ballast::drivers::simulated {
@@ -32,6 +34,17 @@ struct GuestLoad {
     double memory_swing = 0;   ///< share of the touched memory that is in use only as far as the vCPUs are
     std::string sharing = {};  ///< VMs of one group hold equal pages
     Bytes shared = {};         ///< how much of them
+    /// What it does with its memory over time. None: `touched` is all that is known of it, it holds that whatever it
+    /// does, has no cache, and its balloon follows at once.
+    std::optional<MemoryLoad> memory = {};
+};
+
+/// What is wrong with a guest's balloon. Belongs to the VM: it moves with it.
+struct GuestFaults {
+    bool sticks = false;                      ///< the balloon does not move
+    bool no_driver = false;                   ///< the guest has none: no statistics either
+    bool silent = false;                      ///< its statistics stay as they were
+    std::optional<Bytes> claims_unused = {};  ///< whatever it has, it says that so much is unused
 };
 
 /// How long things take. Zero: at once, so that tests need not move the clock for what they are not about.
@@ -63,6 +76,20 @@ struct HostModel {
     double pull_share = 1;     ///< of a stream's speed that is left while the target pulls: it waits for faults
     double stopped_share = 1;  ///< the same of a guest that stands still from the start: idle cores are slow to wake
     std::optional<BytesPerSecond> stream = {};  ///< what one connection of a migration can carry; none: all of the link
+    Bytes own = {};                             ///< memory that the host itself needs
+    Bytes cache = {};                           ///< its own page cache, as far as there is room
+    Bytes swap = gibibytes(8);                  ///< its swap device
+    Bytes save_room = gibibytes(1'024);         ///< where running states are saved
+    BytesPerSecond save_rate{500'000'000};
+    Scanner ksm = {};  ///< as it is at boot
+};
+
+/// What a host's exporter says of its memory (in Linux: /proc/pressure/memory and /proc/vmstat), and what nobody says.
+struct HostPressure {
+    double some = 0;  ///< share of the last 10 s in which something waited for memory (PSI some avg10), 0 to 1
+    BytesPerSecond swap_in;
+    Bytes swapped;      ///< of QEMU processes, on the host's swap device
+    int oom_kills = 0;  ///< QEMU processes that the kernel ended
 };
 
 /// A calls' kind, for faults.

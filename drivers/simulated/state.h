@@ -44,6 +44,14 @@ struct Session {
 
 inline constexpr const char* managed_save = "managed save";  ///< as a bond of a domain (SAFETY.md 11)
 
+/// A running state on the host's disk.
+struct SavedImage {
+    Bytes size;
+    Bytes balloon;
+    GuestMemory memory;
+    Instant started{};
+};
+
 struct SimDomain {
     VmId id;
     std::string name;
@@ -60,6 +68,13 @@ struct SimDomain {
     std::map<std::string, std::string> disk_stores;  ///< path -> store when the QEMU opened it
     Instant started{};
     double cpu_seconds = 0;  ///< that its QEMU has used
+    GuestMemory memory;      ///< of a guest with a model of it
+    Bytes balloon_told;      ///< by the last event
+    EqualPages equal;
+    double scanned_from = 0;          ///< the scanner's passes when its QEMU began
+    std::optional<DomainStats> said;  ///< of a guest whose statistics stopped
+    bool saving = false;              ///< its state is being written
+    std::optional<SavedImage> image;  ///< of its managed save
     std::optional<MigrationProgress> completed;
     std::optional<Instant> measured_from;  ///< of the last dirty-rate calculation
     Seconds measured_window{0};
@@ -94,6 +109,28 @@ struct Fault {
     When when;
 };
 
+/// The memory of a host as it was at `settled` (memory.cpp).
+struct HostMemory {
+    Instant settled{};
+    Instant next = Instant::max();            ///< when something of it changes; max: not by itself
+    std::optional<VirtualTime::Timer> timer;  ///< for `next`, where somebody must hear of what happens
+    bool settling = false;
+    bool changed = false;   ///< at `settled`, by somebody
+    bool modelled = false;  ///< a guest has a model of its memory
+    bool tells = false;     ///< a balloon is on its way, or the host may run out
+    Scanner scanner;
+    double resident = 0;   ///< of all QEMU processes, as they see it
+    double mergeable = 0;  ///< of that, what the scanner goes through
+    double kept = 0;       ///< merged, one copy of each
+    double saved = 0;      ///< what merging saves
+    double swapped = 0;    ///< to its swap device
+    double swap_in = 0;    ///< a second
+    double pressure = 0;   ///< of the last 10 s
+    double stalled = 0;    ///< share of time that its processes wait for its swap device
+    int oom_kills = 0;
+    bool exporter = true;  ///< answers
+};
+
 struct SimHost {
     HostModel model;
     bool reachable = true;  ///< by Ballast
@@ -109,9 +146,20 @@ struct SimHost {
     std::set<VmId> outgoing;
     std::set<VmId> incoming;
     Instant booted{};
-    KsmSettings ksm{.pages_to_scan = 100, .sleep_ms = 20, .merge_across_nodes = true};  ///< the kernel's defaults
+    HostMemory memory;
     Instant cpu_settled{};    ///< until when CPU time is counted
     double busy_seconds = 0;  ///< of all cores, since it booted
+};
+
+/// What a step of a host's memory finds out.
+struct MemoryStep {
+    Instant when{};
+    double promised = 0;              ///< what its guests and itself may come to
+    bool moving = false;              ///< something is on its way: look again in a second
+    bool varies = false;              ///< something changes slowly
+    bool balloons = false;            ///< a balloon is on its way
+    Instant change = Instant::max();  ///< when something changes
+    Merged merged{};
 };
 
 enum class Stage : std::uint8_t { setup, mirror, push, stop, pull, paused };
@@ -177,7 +225,7 @@ class State {
     Result<void> shutdown(const std::string& host, const VmId& vm);
     Result<void> reboot(const std::string& host, const VmId& vm);
     Result<void> destroy(const std::string& host, const VmId& vm);
-    Result<void> save(const std::string& host, const VmId& vm);
+    void save(const std::string& host, const VmId& vm, std::function<void(Result<void>)> done);
     Result<void> stamp(const std::string& host, const VmId& vm, const Stamp& stamp);
     Result<void> suspend(const std::string& host, const VmId& vm);
     Result<void> resume(const std::string& host, const VmId& vm);
@@ -188,10 +236,33 @@ class State {
     void end_qemu(const std::string& host, const VmId& vm, const std::string& reason, DomainState left);
     void forget_domain(const std::string& host, const VmId& vm);
 
-    // CPU time and memory figures (statistics.cpp).
+    // Memory (memory.cpp).
+    /// Brings it up to now. The same however often it is called.
+    void settle_memory(SimHost& host);
+    /// Call it before what runs on the host, or anything about its memory, changes.
+    void before_change(SimHost& host);
+    /// A timer for the next step, where somebody must hear of it at that moment.
+    void plan_memory(SimHost& host);
+    void set_load(const VmId& vm, GuestLoad load);
+    /// A guest with all of its memory, as QEMU starts it; `long_since`: it has what it wants, and is merged.
+    void begin_memory(SimHost& host, SimDomain& domain);
+    void age_memory(SimHost& host, SimDomain& domain);
+    /// The guest goes on at the target with what it has at the source.
+    void carry_memory(const SimMigration& migration);
+    [[nodiscard]] const GuestFaults& faults_of(const VmId& vm) const;
+    [[nodiscard]] std::optional<HostPressure> pressure_of(SimHost& host);
+    /// What its process holds of the host's memory.
+    [[nodiscard]] double resident_of(const SimDomain& domain) const;
+    struct HostFigures {
+        Bytes free;
+        Bytes cached;
+    };
+    [[nodiscard]] HostFigures host_figures(const SimHost& host) const;
+
+    // CPU time, and what the statistics show (statistics.cpp).
     Result<HostStats> sweep(const std::string& host);
-    /// Call it before what runs on the host changes.
-    void settle_cpu(SimHost& host);
+    [[nodiscard]] DomainStats stats_of(const SimHost& host, const SimDomain& domain) const;
+    void settle_cpu(SimHost& host, Instant until);
     [[nodiscard]] double wanted_cores(const SimDomain& domain, Instant when) const;
 
     // Storage (storage.cpp).
@@ -234,6 +305,8 @@ class State {
     std::map<std::string, SimStore> stores;
     std::map<std::pair<std::string, std::string>, SimLink> links;
     std::unordered_map<VmId, GuestLoad> loads;
+    std::unordered_map<VmId, GuestFaults> guest_faults;
+    std::set<VmId> known_vms;  ///< ever, anywhere
     GuestLoad common_load;
     double counted = 1;  ///< seconds that a counter shows for a second of this world: less when time is sped up
     std::map<VmId, SimMigration> migrations;
@@ -241,6 +314,14 @@ class State {
     std::deque<std::move_only_function<void()>> outbox;
 
   private:
+    Result<void> begin_save(const std::string& host, const VmId& vm);
+    void step_memory(SimHost& host, Instant when);
+    void step_guest(SimHost& host, SimDomain& domain, MemoryStep& step);
+    void step_equal(SimHost& host, SimDomain& domain, double seconds, MemoryStep& step);
+    bool step_host(SimHost& host, double seconds);
+    [[nodiscard]] GuestRules rules_of(const SimDomain& domain) const;
+    [[nodiscard]] double equal_of(const SimDomain& domain) const;
+    [[nodiscard]] KsmStats ksm_of(const SimHost& host) const;
     Result<void> check_migration(const SimHost& host, const MigrationRequest& request, std::string* target);
     Result<void> check_disks(const SimHost& from, const SimHost& to, const SimDomain& domain,
                              const MigrationRequest& request);
@@ -277,6 +358,10 @@ class State {
 /// "sim://h1/system" -> "h1".
 [[nodiscard]] Result<std::string> parse_uri(std::string_view uri);
 [[nodiscard]] Dirtying dirtying_of(const GuestLoad& load);
+/// libvirt lets nothing else change a domain's life while a migration or a save holds it.
+[[nodiscard]] Result<void> check_no_job(const State& state, const SimDomain& domain);
+/// Whether its QEMU lets the kernel merge its pages.
+[[nodiscard]] bool merges(const SimDomain& domain);
 /// Whether the guest's vCPUs run.
 [[nodiscard]] bool executes(DomainState state);
 [[nodiscard]] DomainView view_of(const SimDomain& domain);

@@ -88,7 +88,8 @@ Result<void> World::add_host(HostModel host) {
             made.pools[pool.name].model = pool;
         }
         made.model = host;
-        made.cpu_settled = state.time.now();
+        made.memory.scanner = host.ksm;
+        made.memory.settled = made.cpu_settled = state.time.now();
         made.booted = made.cpu_settled - up_before;
         return {};
     });
@@ -103,6 +104,7 @@ Result<void> World::add_vm(const std::string& host, const DomainDefinition& defi
         BALLAST_CHECK(state.start(host, definition.id));
         SimDomain& started = **state.domain(host, definition.id);
         started.started = state.hosts.at(host).booted;  // long since
+        state.age_memory(state.hosts.at(host), started);
         return {};
     });
 }
@@ -130,7 +132,7 @@ void World::set_link(const std::string& a, const std::string& b, BytesPerSecond 
 }
 
 void World::set_load(const VmId& vm, GuestLoad load) {
-    with([&](State& state) { state.loads[vm] = load; });
+    with([&](State& state) { state.set_load(vm, std::move(load)); });
 }
 
 void World::set_common_load(GuestLoad load) {
@@ -224,6 +226,25 @@ std::vector<std::string> World::running_copies(const VmId& vm) const {
     }
     std::ranges::sort(names);
     return names;
+}
+
+std::optional<HostPressure> World::pressure_of(const std::string& host) {
+    return with([&](State& state) -> std::optional<HostPressure> {
+        SimHost* at = state.find_host(host);
+        return at == nullptr ? std::nullopt : state.pressure_of(*at);
+    });
+}
+
+std::optional<GuestMemory> World::memory_of(const std::string& host, const VmId& vm) {
+    return with([&](State& state) -> std::optional<GuestMemory> {
+        SimHost* at = state.find_host(host);
+        if (at == nullptr) return std::nullopt;
+        state.settle_memory(*at);
+        const auto found = at->domains.find(vm);
+        if (found == at->domains.end() || !is_active(found->second.state) || !state.load_of(vm).memory)
+            return std::nullopt;
+        return found->second.memory;
+    });
 }
 
 std::vector<std::string> World::damage() const {

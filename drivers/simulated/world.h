@@ -66,6 +66,10 @@ class World final : public Clock, public std::enable_shared_from_this<World> {
     [[nodiscard]] std::optional<DomainView> find_domain(const std::string& host, const VmId& vm) const;
     /// Hosts on which the guest's vCPUs run.
     [[nodiscard]] std::vector<std::string> running_copies(const VmId& vm) const;
+    /// What the host's exporter says of its memory; nothing: it does not answer.
+    [[nodiscard]] std::optional<HostPressure> pressure_of(const std::string& host);
+    /// The memory of a guest that has a model of it; nothing: it has none, or does not run there.
+    [[nodiscard]] std::optional<GuestMemory> memory_of(const std::string& host, const VmId& vm);
     /// Guests that went on with another disk's bytes: what SAFETY.md 9 must prevent.
     [[nodiscard]] std::vector<std::string> damage() const;
 
@@ -131,6 +135,20 @@ class Faults {
     void bind(const std::string& host, const VmId& vm, std::string by);
     /// libvirt's own autostart flag, as somebody with virsh sets it.
     void set_autostart(const std::string& host, const VmId& vm, bool on);
+    /// What is wrong with the guest's balloon from now on, wherever it runs.
+    void set_guest(const VmId& vm, GuestFaults faults);
+    /// Somebody else moves a balloon or tunes page merging. Errors: as of the Memory role.
+    Result<void> set_balloon(const std::string& host, const VmId& vm, Bytes target);
+    Result<void> set_ksm(const std::string& host, const KsmSettings& settings);
+    /// /sys/kernel/mm/ksm/run, and the kernel's advisor: nobody else may set pages_to_scan while it is on.
+    void run_ksm(const std::string& host, bool runs);
+    void advise_ksm(const std::string& host, bool advised);
+    /// The host has less memory from now on, or more.
+    void set_memory(const std::string& host, Bytes memory);
+    /// What is left on its disk for saved states.
+    void set_save_room(const std::string& host, Bytes room);
+    /// Nobody can read the host's pressure.
+    void silence_exporter(const std::string& host, bool silent);
 
   private:
     std::shared_ptr<World> world_;

@@ -1,0 +1,73 @@
+#pragma once
+// A cluster of a few lines of cluster.json, its first host open, and what its memory shows.
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "drivers/simulated/cluster.h"
+#include "tests/support/run.h"
+
+namespace ballast::testing {
+
+namespace sim = drivers::simulated;
+
+class MemoryOfHosts : public ::testing::Test {
+  protected:
+    void build(const std::string& text) {
+        const auto file = sim::parse_cluster(text);
+        ASSERT_TRUE(file) << file.error().message();
+        auto made = sim::build_cluster(*file);
+        ASSERT_TRUE(made) << made.error().message();
+        cluster = *std::move(made);
+        driver = sim::make_simulated_driver(cluster.world);
+        host = open("h1");
+    }
+    std::shared_ptr<drivers::HostDriver> open(const std::string& name) {
+        return *driver->open({.id = HostId(name), .uri = "sim://" + name}, [this](const drivers::DriverEvent& event) {
+            heard.push_back(event.vm.str().empty() ? event.detail : name_of(event.vm) + " " + event.detail);
+        });
+    }
+    [[nodiscard]] std::string name_of(const VmId& vm) const {
+        const auto found = std::ranges::find(cluster.layout.vms, vm, &sim::LaidVm::id);
+        return found == cluster.layout.vms.end() ? std::string() : found->name;
+    }
+    [[nodiscard]] VmId id(std::size_t index = 0) const { return cluster.layout.vms.at(index).id; }
+    sim::World& world() { return *cluster.world; }
+    void wait(Milliseconds time) { world().advance(time); }
+
+    drivers::MemoryStats read() { return run(io, host->memory().read()).value(); }
+    drivers::DomainStats stats(std::size_t index = 0) {
+        const auto all = read();
+        const auto found = std::ranges::find(all.domains, id(index), &drivers::DomainStats::id);
+        EXPECT_NE(found, all.domains.end());
+        return found == all.domains.end() ? drivers::DomainStats() : *found;
+    }
+    sim::GuestMemory guest(std::size_t index = 0, const std::string& at = "h1") {
+        return world().memory_of(at, id(index)).value_or(sim::GuestMemory());
+    }
+    Result<> set_balloon(Bytes target, std::size_t index = 0) {
+        return run(io, host->memory().set_balloon(id(index), target));
+    }
+    [[nodiscard]] bool has_heard(const std::string& text) const {
+        return std::ranges::find(heard, text) != heard.end();
+    }
+    /// Awaits a call that takes virtual time.
+    Result<> later(drivers::Task<> task) {
+        return run(io, std::move(task), patience, [this] { world().step(); });
+    }
+
+    boost::asio::io_context io;
+    sim::SimulatedCluster cluster;
+    std::shared_ptr<drivers::Driver> driver;
+    std::shared_ptr<drivers::HostDriver> host;
+    std::vector<std::string> heard;
+};
+
+inline double in_mib(Bytes bytes) {
+    return bytes / mebibytes(1);
+}
+
+}  // namespace ballast::testing
