@@ -17,6 +17,12 @@ bool followed(const FollowMemo& memo, Bytes balloon, const FollowOptions& option
     return as_double(balloon - memo.from) / as_double(memo.asked - memo.from) >= options.part;
 }
 
+/// It went the other way: nobody here asked for that.
+bool went_away(const FollowMemo& memo, Bytes balloon, const FollowOptions& options) {
+    return memo.from > Bytes(0) && apart(balloon, memo.from, options.slack) &&
+           (balloon > memo.from) != (memo.asked > memo.from);
+}
+
 FollowMemo missed(FollowMemo memo, Bytes balloon, Timestamp now, const FollowOptions& options) {
     memo.at = now;
     ++memo.missed;
@@ -49,6 +55,10 @@ FollowMemo watched(FollowMemo memo, Bytes balloon, Timestamp now, const FollowOp
             return meddled(std::move(memo), balloon, now, options);
         memo.settled = balloon;
         return memo;
+    }
+    if (went_away(memo, balloon, options)) {
+        memo.asked = Bytes(0);
+        return meddled(std::move(memo), balloon, now, options);
     }
     if (followed(memo, balloon, options)) {
         memo.missed = 0;

@@ -103,6 +103,8 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
     memory.numa_cells = static_cast<int>(std::max<std::size_t>(host.facts.numa.size(), 1));
     if (stats.ksm) memory.ksm = ksm_of(*stats.ksm);
     const Bytes machine = memory.total;
+    memory.pressure = seen.strain.pressure;
+    memory.swap_in = seen.strain.swap_in;
     if (seen.reading) {
         const ExporterReading& said = *seen.reading;
         if (said.total && said.free) {
@@ -114,8 +116,6 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
             memory.free = *said.free;
             memory.cached = said.cached.value_or(Bytes(0));
         }
-        memory.pressure = seen.strain.pressure;
-        memory.swap_in = seen.strain.swap_in;
         memory.suspend_space = room_at(said, save_folder).value_or(Bytes(0));
     }
     const Bytes part = host.settings.memory_capacity.value_or(memory.total);

@@ -84,8 +84,8 @@ asio::awaitable<void> Keeper::see_exporter(std::string url, Timestamp now) {
     if (url.empty()) {
         seen_ = {};
         sight_why_.clear();
-        if (around_->strain_of)
-            if (const auto strain = around_->strain_of(host_)) seen_.strain = *strain;
+        if (around_->see)
+            if (auto seen = around_->see(host_)) seen_ = *std::move(seen);
         co_return;
     }
     const bool in_danger = memo_.ladder.level > memory::Level::comfortable;

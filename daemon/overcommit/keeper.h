@@ -26,8 +26,8 @@ struct Surroundings {
     std::shared_ptr<const Clock> clock;
     std::shared_ptr<PictureBoard> board;
     MemorySettings settings;
-    /// Pressure and swapping of hosts that have no exporter of their own (simulated ones); empty: none.
-    std::function<std::optional<Strain>(const HostId&)> strain_of = {};
+    /// What is seen of hosts that have no exporter of their own (simulated ones); empty: nothing.
+    std::function<std::optional<Seen>(const HostId&)> see = {};
     /// Asks for a move away from a host in danger; empty: nobody can be asked.
     std::function<store::Task<>(HostId, std::string why)> ask_for_a_move = {};
 };

@@ -58,14 +58,14 @@ store::Task<> ask_planner(jobs::Services services, HostId host, std::string why)
 }  // namespace
 
 MemoryDesk::MemoryDesk(const jobs::Services& services, MemorySettings settings,
-                       std::function<std::optional<Strain>(const HostId&)> strain_of)
+                       std::function<std::optional<Seen>(const HostId&)> see)
     : around_(std::make_shared<Surroundings>(Surroundings{.executor = services.executor,
                                                           .store = services.store,
                                                           .hosts = services.hosts,
                                                           .clock = services.clock,
                                                           .board = std::make_shared<PictureBoard>(),
                                                           .settings = std::move(settings),
-                                                          .strain_of = std::move(strain_of),
+                                                          .see = std::move(see),
                                                           .ask_for_a_move =
                                                               [services](HostId host, std::string why) {
                                                                   return ask_planner(services, std::move(host),

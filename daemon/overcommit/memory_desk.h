@@ -14,7 +14,7 @@ namespace ballast::overcommit {
 class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
   public:
     MemoryDesk(const jobs::Services& services, MemorySettings settings,
-               std::function<std::optional<Strain>(const HostId&)> strain_of = {});
+               std::function<std::optional<Seen>(const HostId&)> see = {});
 
     /// Reads back what was kept and begins to look. Needs to be owned by a shared_ptr.
     void start();

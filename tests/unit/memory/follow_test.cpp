@@ -66,6 +66,18 @@ TEST(Follow, SomebodyElseWhoMovesItAgainAndAgainIsNoticed) {
     EXPECT_THAT(memo.why, HasSubstr("somebody else"));
 }
 
+TEST(Follow, SomebodyElseIsNoticedAlsoWhileATargetIsOpen) {
+    FollowMemo memo;
+    Timestamp now = noon;
+    for (int i = 0; i < 3; ++i) {
+        memo = asked(memo, mebibytes(1'000), mebibytes(900), now);
+        now += Milliseconds(10'000);
+        memo = watched(memo, mebibytes(1'100), now);
+    }
+    EXPECT_TRUE(left_alone(memo, now));
+    EXPECT_THAT(memo.why, HasSubstr("somebody else moves its balloon"));
+}
+
 TEST(Follow, AGuestThatTookMemoryBackOnceIsNoMeddling) {
     FollowMemo memo = watched({}, gibibytes(2), noon);
     memo = watched(memo, gibibytes(3), noon + Seconds(10));
