@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/try.h"
+#include "drivers/ksm_settings.h"
 #include "drivers/libvirt/error.h"
 #include "drivers/libvirt/lookups.h"
 #include "drivers/libvirt/readings.h"
@@ -66,6 +67,7 @@ Result<MemoryStats> read_memory(virConnectPtr connection) {
 
 /// Only what differs is written: merging across NUMA nodes can be changed only while nothing is merged.
 Result<void> write_ksm(virConnectPtr connection, const KsmSettings& wanted) {
+    BALLAST_CHECK(check_ksm(wanted));
     const auto now = read_ksm(connection);
     if (!now) return fail(Code::failed_precondition, "the host has no KSM that libvirt could tune");
     const auto put = [connection](const char* name, std::int64_t value) -> Result<void> {

@@ -1,19 +1,9 @@
 // The calls of the Memory role that change something, and saving a running state.
 #include "core/try.h"
+#include "drivers/ksm_settings.h"
 #include "drivers/simulated/state.h"
 
 namespace ballast::drivers::simulated {
-namespace {
-
-/// What the kernel takes for each: unsigned numbers of 32 bits.
-constexpr std::int64_t largest_setting = 0xffff'ffff;
-
-Result<void> check_setting(const char* name, std::int64_t value) {
-    if (value >= 0 && value <= largest_setting) return {};
-    return fail(Code::invalid_argument, "{} is from 0 to {}, not {}", name, largest_setting, value);
-}
-
-}  // namespace
 
 Result<void> State::set_balloon(const std::string& host, const VmId& vm, Bytes target) {
     BALLAST_TRY(SimDomain * found, domain(host, vm));
@@ -37,8 +27,7 @@ Result<void> State::set_balloon(const std::string& host, const VmId& vm, Bytes t
 
 Result<void> State::set_ksm(const std::string& host, const KsmSettings& settings) {
     SimHost& at = *find_host(host);
-    BALLAST_CHECK(check_setting("pages_to_scan", settings.pages_to_scan));
-    BALLAST_CHECK(check_setting("sleep_ms", settings.sleep_ms));
+    BALLAST_CHECK(check_ksm(settings));
     before_change(at);
     Scanner& scanner = at.memory.scanner;
     if (scanner.advised && settings.pages_to_scan != scanner.settings.pages_to_scan)

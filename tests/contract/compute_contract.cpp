@@ -1,4 +1,4 @@
-// Compute, Statistics and Memory: what every driver promises of a host's domains.
+// Compute and Statistics: what every driver promises of a host's domains.
 #include "tests/contract/suite.h"
 
 namespace ballast::testing {
@@ -177,7 +177,6 @@ TEST_P(ComputeContract, AnswersNotFoundForADomainThatDoesNotExist) {
     EXPECT_THAT(call(host().compute().open_console(nobody)), FailsWith(Code::not_found));
     EXPECT_THAT(call(host().migration().suspend(nobody)), FailsWith(Code::not_found));
     EXPECT_THAT(call(host().migration().resume(nobody)), FailsWith(Code::not_found));
-    EXPECT_THAT(call(host().memory().set_balloon(nobody, mebibytes(64))), FailsWith(Code::not_found));
 }
 
 TEST_P(ComputeContract, StartsADomainOnce) {
@@ -335,28 +334,6 @@ TEST_P(ComputeContract, SweepsStatisticsOfAllDomains) {
     }
     const auto other = std::ranges::find(stats.domains, off.id, &drivers::DomainStats::id);
     if (other != stats.domains.end()) EXPECT_EQ(other->state, DomainState::shut_off);
-}
-
-TEST_P(ComputeContract, RefusesABalloonAboveTheMaximum) {
-    const auto guest = running();
-    EXPECT_THAT(call(host().memory().set_balloon(guest.id, guest.spec.memory * 2)), FailsWith(Code::invalid_argument));
-}
-
-TEST_P(ComputeContract, RefusesABalloonOfWhatIsOff) {
-    const auto guest = defined();
-    EXPECT_THAT(call(host().memory().set_balloon(guest.id, guest.spec.memory / 2)), Refuses(harness().abilities()));
-}
-
-TEST_P(ComputeContract, DeflatesARunningGuest) {
-    const auto guest = running();
-    const Bytes target = guest.spec.memory * 3 / 4;
-    // The guest's balloon driver answers once it has booted.
-    EXPECT_TRUE(eventually([&] {
-        static_cast<void>(call(host().memory().set_balloon(guest.id, target)));
-        const auto view = call(host().compute().read_domain(guest.id));
-        return view && view->balloon <= target;
-    }));
-    if (!harness().abilities().is_mock) EXPECT_TRUE(hears(Kind::domain_changed, guest.id, 0, "balloon"));
 }
 
 TEST_P(ComputeContract, OpensTheSerialConsole) {

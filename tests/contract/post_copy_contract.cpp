@@ -16,25 +16,6 @@ constexpr BytesPerSecond per_second(Bytes bytes) {
 
 }  // namespace
 
-drivers::DomainDefinition MigrationContract::busy() {
-    auto guest = a_guest();
-    harness().make_busy(guest);
-    EXPECT_THAT(call(host().compute().define(guest)), Succeeds());
-    EXPECT_THAT(call(host().compute().start(guest.id)), Succeeds());
-    EXPECT_TRUE(eventually([&] { return harness().beats(guest.id) > 5; }, std::chrono::seconds(120)));
-    return guest;
-}
-
-bool MigrationContract::beats_on(const VmId& vm) {
-    const int before = harness().beats(vm);
-    if (before < 0) return false;
-    return eventually([&] {
-               const int now = harness().beats(vm);
-               return now < 0 || now > before + 5;
-           }) &&
-           harness().beats(vm) > before;
-}
-
 MigrationRequest MigrationContract::a_pull(const VmId& vm) const {
     MigrationRequest request = a_slow_move(vm);
     request.mode = MigrationMode::hybrid;

@@ -18,7 +18,9 @@ class SimulatedHarness final : public Harness {
         }
         world_->set_common_load({.touched = mebibytes(100),
                                  .working_set = mebibytes(4),
-                                 .dirty_rate = BytesPerSecond(mebibytes(1).count())});
+                                 .dirty_rate = BytesPerSecond(mebibytes(1).count()),
+                                 .boot_time = Milliseconds(1'000),
+                                 .memory = sim::MemoryLoad{.wants = mebibytes(60), .cache = mebibytes(20)}});
     }
 
     drivers::Driver& driver() override { return *driver_; }

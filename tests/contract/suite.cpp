@@ -45,6 +45,10 @@ void DriverContract::remove(HostDriver& at, const VmId& vm) {
     const auto there = call(at.compute().read_domain(vm));
     if (!there) return;
     if (is_active(there->state)) static_cast<void>(call(at.compute().destroy(vm)));
+    if (!there->bound_by.empty()) {  // by a saved state, which a start uses up
+        static_cast<void>(call(at.compute().start(vm)));
+        static_cast<void>(call(at.compute().destroy(vm)));
+    }
     static_cast<void>(call(at.compute().undefine(vm)));
 }
 
@@ -84,6 +88,25 @@ drivers::DomainDefinition DriverContract::defined() {
     auto definition = a_guest();
     EXPECT_THAT(call(host().compute().define(definition)), Succeeds());
     return definition;
+}
+
+drivers::DomainDefinition DriverContract::busy() {
+    auto guest = a_guest();
+    harness().make_busy(guest);
+    EXPECT_THAT(call(host().compute().define(guest)), Succeeds());
+    EXPECT_THAT(call(host().compute().start(guest.id)), Succeeds());
+    EXPECT_TRUE(eventually([&] { return harness().beats(guest.id) > 5; }, std::chrono::seconds(120)));
+    return guest;
+}
+
+bool DriverContract::beats_on(const VmId& vm) {
+    const int before = harness().beats(vm);
+    if (before < 0) return false;
+    return eventually([&] {
+               const int now = harness().beats(vm);
+               return now < 0 || now > before + 5;
+           }) &&
+           harness().beats(vm) > before;
 }
 
 drivers::DomainDefinition DriverContract::running() {

@@ -57,6 +57,10 @@ class DriverContract : public ::testing::TestWithParam<HarnessMaker> {
     drivers::DomainDefinition defined();
     /// Defined and started there.
     drivers::DomainDefinition running();
+    /// The same of a busy guest, its heart beating.
+    drivers::DomainDefinition busy();
+    /// The guest beats on, with every beat in order and no page but its own.
+    bool beats_on(const VmId& vm);
     /// A volume name of its own, deleted at the end of the test.
     std::string a_volume_name();
     drivers::NewVolume a_volume(const std::string& name, Bytes capacity);
@@ -120,10 +124,18 @@ class MigrationContract : public DriverContract {
     /// A busy guest, in its pull phase to the second host: the call's outcome.
     std::shared_ptr<std::optional<Result<void>>> begin_pull(const drivers::DomainDefinition& guest);
     drivers::MigrationRequest a_pull(const VmId& vm) const;
-    /// Running on the first host, its heart beating.
-    drivers::DomainDefinition busy();
-    /// The guest beats on, with every beat in order and no page but its own.
-    bool beats_on(const VmId& vm);
+};
+
+class MemoryContract : public DriverContract {
+  protected:
+    /// What the Memory role shows of it; nothing: it is busy.
+    std::optional<drivers::DomainStats> shown(const VmId& vm);
+    /// Whether it comes to show what `holds`, within the time that a guest takes to boot.
+    bool shows(const VmId& vm, const std::function<bool(const drivers::DomainStats&)>& holds);
+    /// Whether the guest's balloon driver comes to say what it has.
+    bool speaks(const VmId& vm);
+    /// Whether its balloon comes to the target.
+    bool follows(const VmId& vm, Bytes target);
 };
 
 }  // namespace ballast::testing
@@ -132,6 +144,8 @@ class MigrationContract : public DriverContract {
 #define BALLAST_CONTRACT(label, ...)                                                                 \
     namespace ballast::testing {                                                                     \
     INSTANTIATE_TEST_SUITE_P(label, ComputeContract, ::testing::Values(HarnessMaker{__VA_ARGS__}),   \
+                             [](const auto& given) { return given.param.name; });                    \
+    INSTANTIATE_TEST_SUITE_P(label, MemoryContract, ::testing::Values(HarnessMaker{__VA_ARGS__}),    \
                              [](const auto& given) { return given.param.name; });                    \
     INSTANTIATE_TEST_SUITE_P(label, StorageContract, ::testing::Values(HarnessMaker{__VA_ARGS__}),   \
                              [](const auto& given) { return given.param.name; });                    \
