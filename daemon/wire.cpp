@@ -174,6 +174,7 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     [[nodiscard]] jobs::Settings job_settings() const;
     [[nodiscard]] api::Services api_services() const;
     [[nodiscard]] std::function<scheduler::Preferences()> preferences() const;
+    [[nodiscard]] std::function<std::optional<overcommit::Seen>(const HostId&)> simulated_exporters() const;
 
     asio::io_context& loop_;
     config::Config config_;
@@ -256,6 +257,20 @@ std::function<scheduler::Preferences()> Wired::preferences() const {
     };
 }
 
+/// What exporters of simulated hosts would say.
+std::function<std::optional<overcommit::Seen>(const HostId&)> Wired::simulated_exporters() const {
+    if (!simulation_) return {};
+    return [world = simulation_->world(), store = store_](const HostId& id) -> std::optional<overcommit::Seen> {
+        const auto row = store->snapshot()->hosts.find_ptr(id);
+        const auto pressure = row ? world->pressure_of(row->name) : std::nullopt;
+        if (!pressure) return std::nullopt;
+        overcommit::Seen seen;
+        seen.strain = {.pressure = pressure->some, .swap_in = pressure->swap_in};
+        seen.reading = overcommit::ExporterReading{.filesystems = {{.mount_point = "/", .available = pressure->disk_free}}};
+        return seen;
+    };
+}
+
 Result<void> Wired::run_jobs() {
     jobs::Services services{.executor = loop_.get_executor(),
                             .store = store_,
@@ -282,7 +297,7 @@ Result<void> Wired::run_jobs() {
     reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
     reservations_->start();
     BALLAST_TRY(auto memory, memory_settings(config_.memory));
-    memory_ = std::make_shared<overcommit::MemoryDesk>(services, std::move(memory));
+    memory_ = std::make_shared<overcommit::MemoryDesk>(services, std::move(memory), simulated_exporters());
     memory_->start();
     services.shrink_before_move = [memory = memory_](VmId vm, BytesPerSecond bandwidth) {
         return memory->shrink_before_move(std::move(vm), bandwidth);

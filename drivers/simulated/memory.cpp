@@ -301,7 +301,8 @@ std::optional<HostPressure> State::pressure_of(SimHost& host) {
     return HostPressure{.some = decayed(memory, seconds_of(time.now() - memory.settled)),
                         .swap_in = BytesPerSecond(static_cast<std::int64_t>(memory.swap_in)),
                         .swapped = as_bytes(memory.swapped),
-                        .oom_kills = memory.oom_kills};
+                        .oom_kills = memory.oom_kills,
+                        .disk_free = save_room_left(host)};
 }
 
 }  // namespace ballast::drivers::simulated

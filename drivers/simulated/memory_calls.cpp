@@ -60,6 +60,13 @@ void State::save(const std::string& host, const VmId& vm, std::function<void(Res
 }
 
 /// The guest stands still while its memory is written.
+Bytes State::save_room_left(const SimHost& host) {
+    Bytes taken;
+    for (const auto& [id, domain] : host.domains)
+        if (domain.image) taken += domain.image->size;
+    return saturating_sub(host.model.save_room, taken);
+}
+
 Result<void> State::begin_save(const std::string& host, const VmId& vm) {
     SimHost& at = *find_host(host);
     BALLAST_TRY(SimDomain * found, domain(host, vm));
@@ -68,12 +75,9 @@ Result<void> State::begin_save(const std::string& host, const VmId& vm) {
     BALLAST_CHECK(check_no_job(*this, *found));
     if (!found->persistent)
         return fail(Code::failed_precondition, "domain '{}' on host '{}' is transient", found->name, host);
-    Bytes taken;
-    for (const auto& [id, other] : at.domains)
-        if (other.image) taken += other.image->size;
     before_change(at);
     const Bytes size(static_cast<std::int64_t>(resident_of(*found)));
-    const Bytes room = saturating_sub(at.model.save_room, taken);
+    const Bytes room = save_room_left(at);
     if (size > room)
         return fail(Code::resource_exhausted, "the state of domain '{}' takes {}, host '{}' has room for {}",
                     found->name, size, host, room);

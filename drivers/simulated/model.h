@@ -90,6 +90,7 @@ struct HostPressure {
     BytesPerSecond swap_in;
     Bytes swapped;      ///< of QEMU processes, on the host's swap device
     int oom_kills = 0;  ///< QEMU processes that the kernel ended
+    Bytes disk_free;    ///< where running states are saved
 };
 
 /// A calls' kind, for faults.

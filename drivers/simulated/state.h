@@ -251,6 +251,8 @@ class State {
     void carry_memory(const SimMigration& migration);
     [[nodiscard]] const GuestFaults& faults_of(const VmId& vm) const;
     [[nodiscard]] std::optional<HostPressure> pressure_of(SimHost& host);
+    /// For running states, on its disk.
+    [[nodiscard]] static Bytes save_room_left(const SimHost& host);
     /// What its process holds of the host's memory.
     [[nodiscard]] double resident_of(const SimDomain& domain) const;
     struct HostFigures {
