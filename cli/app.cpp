@@ -114,6 +114,7 @@ std::unique_ptr<CLI::App> make_app(Session& session) {
     add_token_commands(*app, session);
     add_cluster_commands(*app, session);
     add_capacity_command(*app, session);
+    add_memory_command(*app, session);
     add_offline_commands(*app, session);
     add_snapshot_command(*app, session);
     add_what_if_command(*app, session);

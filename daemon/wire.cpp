@@ -319,6 +319,7 @@ api::Services Wired::api_services() const {
     services.plans = plans_;
     services.preferences = preferences();
     services.migration_policy = policy_defaults(config_.migration);
+    services.memory = [board = memory_->board()] { return board->all(); };
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
     };

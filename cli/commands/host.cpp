@@ -28,6 +28,8 @@ struct Settings {
     std::string peer_uri;
     std::string migration_address;
     std::string link_speed;
+    std::string memory_policy;
+    std::string exporter;
 };
 
 void add_settings(CLI::App& command, Settings& settings) {
@@ -64,6 +66,16 @@ void add_settings(CLI::App& command, Settings& settings) {
     command.add_option("--migration-address", settings.migration_address, "Address for the migration stream");
     command.add_option("--link-speed", settings.link_speed, "Speed of its link in bytes per second (125M is 1 Gbit/s)")
         ->type_name("SIZE");
+    command
+        .add_option("--memory-policy", settings.memory_policy,
+                    "none, gentle, balanced or dense; default: as its labels or the configuration say")
+        ->check(CLI::IsMember({"none", "gentle", "balanced", "dense", "default"}))
+        ->type_name("POLICY");
+    command
+        .add_option(
+            "--exporter", settings.exporter,
+            "Its Prometheus node exporter (http://node1:9100/metrics), for pressure and swapping; none: no more")
+        ->type_name("URL");
 }
 
 Result<Json> settings_json(const Settings& settings, bool patch) {
@@ -95,6 +107,11 @@ Result<Json> settings_json(const Settings& settings, bool patch) {
     if (!settings.accelerator.empty()) json["accelerator"] = settings.accelerator;
     if (!settings.peer_uri.empty()) json["peer_uri"] = settings.peer_uri;
     if (!settings.migration_address.empty()) json["migration_address"] = settings.migration_address;
+    if (settings.memory_policy == "default")
+        json["memory_policy"] = nullptr;
+    else if (!settings.memory_policy.empty())
+        json["memory_policy"] = settings.memory_policy;
+    if (!settings.exporter.empty()) json["exporter"] = settings.exporter == "none" ? "" : settings.exporter;
     return json;
 }
 
@@ -246,6 +263,7 @@ void add_host_commands(CLI::App& app, Session& session) {
                               [settings](Session& s, const std::string& name) { return set(s, name, *settings); });
     add_settings(*setting, *settings);
     add_states(host, session);
+    add_host_memory_command(host, session);
     add_evacuate_command(host, session);
     add_pair_commands(host, session);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/vm_flags.h"
 
 namespace ballast::cli {
 namespace {
@@ -125,6 +126,29 @@ void add_adopt(CLI::App& vm, Session& session) {
     on(command, session, [names, labels](Session& s) { return adopt(s, *names, *labels); });
 }
 
+Outcome<> set(Session& session, const std::string& name, const MemoryFlags& flags) {
+    Json spec = Json::object();
+    add_memory_json(spec, flags);
+    if (spec.empty()) return failing(Exit::usage, "nothing is named", "`ballast vm set --help` lists what may change");
+    BALLAST_TRY(Api* const api, session.api());
+    BALLAST_TRY(const auto answer, api->write("PATCH", path_of(name), Json{{"spec", std::move(spec)}}));
+    const auto waits = [](const Json& alert) {
+        return alert.is_string() && alert.get_ref<const std::string&>().starts_with("next start:");
+    };
+    const Json alerts = answer.body.value("alerts", Json::array());
+    const auto waiting = std::ranges::find_if(alerts, waits);
+    return finish_job(session, answer,
+                      fmt::format("{} was changed{}", name,
+                                  waiting == alerts.end() ? "" : "; at its " + waiting->get<std::string>()));
+}
+
+void add_set(CLI::App& vm, Session& session) {
+    const auto flags = std::make_shared<MemoryFlags>();
+    CLI::App* command = named(vm, "set", "Change what a VM asks of its host's memory", session,
+                              [flags](Session& s, const std::string& name) { return set(s, name, *flags); });
+    add_memory_flags(*command, *flags);
+}
+
 struct ListOptions {
     std::string host;
     std::string state;
@@ -156,6 +180,8 @@ void add_vm_commands(CLI::App& app, Session& session) {
     add_vm_migrate_command(vm, session);
     named(vm, "console", "The serial console in this terminal; Ctrl-] leaves", session, console);
     add_adopt(vm, session);
+    add_set(vm, session);
+    add_vm_memory_command(vm, session);
 }
 
 }  // namespace ballast::cli

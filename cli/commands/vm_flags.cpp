@@ -66,7 +66,34 @@ Result<Json> spec_json(const VmFlags& options) {
     BALLAST_TRY(auto placement, placement_json(options.placement));
     if (!placement.empty()) spec["placement"] = std::move(placement);
     if (options.autostart) spec["autostart"] = true;
+    add_memory_json(spec, options.overcommit);
+    if (options.no_balloon) spec["balloon"] = Json{{"enabled", false}};
     return spec;
+}
+
+void add_memory_flags(CLI::App& command, MemoryFlags& flags) {
+    command
+        .add_option("--memory-policy", flags.policy, "How far its memory may be taken: none, gentle, balanced, dense")
+        ->check(CLI::IsMember({"none", "gentle", "balanced", "dense"}))
+        ->type_name("POLICY");
+    command
+        .add_option("--shares", flags.shares, "Of memory beyond working sets, against its neighbours' (1000 is usual)")
+        ->check(CLI::Range(1, 1'000'000));
+    command.add_option("--priority", flags.priority, "As the last resort the VM of the lowest is suspended first");
+    command.add_flag_function(
+        "--merge,!--no-merge", [&flags](std::int64_t count) { flags.merge = count > 0; },
+        "Whether it may share pages with others; a change waits for its next start");
+    command.add_flag_function(
+        "--may-suspend,!--no-suspend", [&flags](std::int64_t count) { flags.may_suspend = count > 0; },
+        "Whether it may go to disk as the last resort of a host in danger");
+}
+
+void add_memory_json(Json& spec, const MemoryFlags& flags) {
+    if (!flags.policy.empty()) spec["memory_policy"] = flags.policy;
+    if (flags.shares > 0) spec["overcommit"]["shares"] = flags.shares;
+    if (flags.priority) spec["overcommit"]["priority"] = *flags.priority;
+    if (flags.merge) spec["overcommit"]["merge"] = *flags.merge;
+    if (flags.may_suspend) spec["overcommit"]["may_suspend"] = *flags.may_suspend;
 }
 
 void add_vm_flags(CLI::App& command, VmFlags& options) {
@@ -99,6 +126,8 @@ void add_vm_flags(CLI::App& command, VmFlags& options) {
     add_placement_flags(command, options.placement);
     command.add_option("--host", options.host, "Put it there; default: the scheduler chooses");
     command.add_flag("--autostart", options.autostart, "Start it with its host");
+    add_memory_flags(command, options.overcommit);
+    command.add_flag("--no-balloon", options.no_balloon, "Give it no balloon: it keeps all its memory");
 }
 
 }  // namespace ballast::cli

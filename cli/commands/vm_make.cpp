@@ -32,8 +32,8 @@ Outcome<> create(Session& session, const VmFlags& options) {
 
 /// What the document says beyond what may change while the VM keeps its definition; empty: nothing.
 std::string unchangeable(const Json& wanted, const Json& is, Json& patch) {
-    constexpr std::array<const char*, 8> free{"labels",    "host_labels", "anti_affinity", "placement",
-                                              "autostart", "moves",       "memory_policy", "migration"};
+    constexpr std::array<const char*, 9> free{"labels", "host_labels",   "anti_affinity", "placement", "autostart",
+                                              "moves",  "memory_policy", "overcommit",    "migration"};
     std::string fixed;
     for (const auto& [key, value] : wanted.items()) {
         if (is.contains(key) && is[key] == value) continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/try.h"
+#include "daemon/overcommit/exporter.h"
 #include "daemon/reconcile/alerts.h"
 #include "daemon/reconcile/host_verdict.h"
 
@@ -83,6 +84,14 @@ Result<void> check_power(const HostSettings& settings) {
     return {};
 }
 
+Result<void> check_exporter(const std::string& url) {
+    if (url.empty()) return {};
+    BALLAST_CHECK(check_text("settings.exporter", url));
+    const auto parsed = overcommit::parse_exporter_url(url);
+    if (parsed) return {};
+    return fail(Code::invalid_argument, "settings.{}", parsed.error().message());
+}
+
 }  // namespace
 
 Result<void> check(const HostSettings& settings) {
@@ -104,6 +113,7 @@ Result<void> check(const HostSettings& settings) {
         return fail(Code::invalid_argument, "settings.link_speed_bytes_per_second: {} is not above 0",
                     settings.link_speed->count());
     BALLAST_CHECK(check_text("settings.peer_uri", settings.peer_uri));
+    BALLAST_CHECK(check_exporter(settings.exporter));
     return check_text("settings.migration_address", settings.migration_address);
 }
 
@@ -173,6 +183,34 @@ Result<void> check_adopt(const Snapshot& snapshot, const Vm& vm) {
     return check_managed(*host);
 }
 
+namespace {
+
+/// An adopted VM keeps the definition that it came with.
+Result<OvercommitSpec> patched(const Vm& vm, const OvercommitPatch& patch) {
+    OvercommitSpec next = vm.spec.overcommit;
+    if (patch.shares) next.shares = *patch.shares;
+    if (patch.priority) next.priority = *patch.priority;
+    if (patch.merge) next.merge = *patch.merge;
+    if (patch.may_suspend) next.may_suspend = *patch.may_suspend;
+    if (next.merge != vm.spec.overcommit.merge && !vm.created_by_ballast)
+        return fail(Code::failed_precondition,
+                    "overcommit.merge: VM {} was adopted, and Ballast does not rewrite its definition; put "
+                    "<memoryBacking><nosharepages/></memoryBacking> into it with `virsh edit {}`, Ballast follows",
+                    vm.name, vm.name);
+    BALLAST_CHECK(check(next));
+    return next;
+}
+
+/// The definition has the other value, unless that was waiting already.
+void mark_merging(Vm& vm) {
+    using namespace reconcile;
+    const auto waiting =
+        std::erase_if(vm.alerts, [](const std::string& text) { return alert::is_of(text, alert::next_start); });
+    if (waiting == 0) vm.alerts.push_back(alert::merging_waits(vm.spec.overcommit.merge));
+}
+
+}  // namespace
+
 Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
     if (patch.name && *patch.name != vm.name)
         return fail(Code::failed_precondition,
@@ -181,7 +219,7 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
                     vm.name);
     const VmSpecPatch& wanted = patch.spec;
     const bool only_labels = !wanted.host_labels && !wanted.anti_affinity && !wanted.placement && !wanted.autostart &&
-                             !wanted.moves && !wanted.memory_policy && !wanted.migration;
+                             !wanted.moves && !wanted.memory_policy && !wanted.overcommit && !wanted.migration;
     if (!vm.managed && !only_labels)
         return fail(Code::failed_precondition,
                     "VM {} is only observed: it may get labels, nothing else; run `ballast vm adopt {}` first", vm.name,
@@ -195,7 +233,11 @@ Result<Vm> plan_patch(const Vm& vm, const VmPatch& patch) {
     if (wanted.autostart) next.spec.autostart = *wanted.autostart;
     if (wanted.moves) next.spec.moves = *wanted.moves;
     if (wanted.memory_policy) next.spec.memory_policy = *wanted.memory_policy;
+    if (wanted.overcommit) {
+        BALLAST_TRY(next.spec.overcommit, patched(vm, *wanted.overcommit));
+    }
     if (wanted.migration) next.spec.migration = *wanted.migration;
+    if (next.spec.overcommit.merge != vm.spec.overcommit.merge) mark_merging(next);
     BALLAST_CHECK(check(next.spec.migration, "spec.migration"));
     BALLAST_CHECK(check_labels("spec.labels", next.spec.labels));
     BALLAST_CHECK(check_labels("spec.host_labels", next.spec.host_labels));

@@ -1,9 +1,7 @@
 #include "daemon/api/metrics.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "core/json_impl.h"
+#include "daemon/api/metrics_text.h"
 
 namespace ballast::api {
 namespace {
@@ -11,55 +9,10 @@ namespace {
 constexpr int refusals_per_window = 20;
 constexpr Seconds refusal_window{10};
 
-/// A label's value as the exposition format wants it.
-std::string escaped(std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-        if (c == '\\' || c == '"')
-            (result += '\\') += c;
-        else if (c == '\n')
-            result += "\\n";
-        else
-            result += c;
-    }
-    return result;
-}
-
 template <class E>
 std::string word(E value) {
     return to_json(value).template get<std::string>();
 }
-
-class Text {
-  public:
-    void family(std::string_view name, std::string_view type, std::string_view help) {
-        fmt::format_to(std::back_inserter(text_), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-    }
-    void sample(std::string_view name, std::string_view labels, double value) {
-        fmt::format_to(std::back_inserter(text_), "{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels,
-                       labels.empty() ? "" : "}", value);
-    }
-    void sample(std::string_view name, std::string_view labels, std::uint64_t value) {
-        fmt::format_to(std::back_inserter(text_), "{}{}{}{} {}\n", name, labels.empty() ? "" : "{", labels,
-                       labels.empty() ? "" : "}", value);
-    }
-    void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
-        family(name, "gauge", help);
-        sample(name, "", value);
-    }
-    void counter(std::string_view name, std::string_view help, std::uint64_t value) {
-        family(name, "counter", help);
-        sample(name, "", value);
-    }
-    void counts(std::string_view name, std::string_view help, const std::map<std::string, std::uint64_t>& by_labels) {
-        family(name, "gauge", help);
-        for (const auto& [labels, value] : by_labels) sample(name, labels, value);
-    }
-    [[nodiscard]] std::string take() { return std::move(text_); }
-
-  private:
-    std::string text_;
-};
 
 /// Every state appears, also those that nothing is in: a rule on `unreachable` needs its 0.
 template <class E>
@@ -92,7 +45,7 @@ std::map<std::string, std::uint64_t> plans_by_goal_and_state(const Snapshot& sna
 }
 
 /// What the newest plan that levels has found and foresees; nothing while there is none.
-void add_contention(Text& text, const Snapshot& snapshot) {
+void add_contention(MetricsText& text, const Snapshot& snapshot) {
     std::shared_ptr<const Plan> newest;
     snapshot.plans.for_each([&](const Plan& plan) {
         if (plan.goal == "level" && (!newest || newest->made < plan.made)) newest = snapshot.plans.find_ptr(plan.id);
@@ -132,7 +85,7 @@ std::optional<std::uint64_t> Metrics::admit_refusal(Timestamp now) {
 }
 
 std::string Metrics::render_http() const {
-    Text text;
+    MetricsText text;
     text.family("ballast_http_requests_total", "counter", "HTTP requests by operation and status.");
     for (const auto& [key, series] : requests_)
         for (const auto& [status, count] : series.by_status)
@@ -160,7 +113,7 @@ std::string Metrics::render_http() const {
 
 std::string Metrics::render(const Snapshot& snapshot, const store::Health& health, std::string_view version,
                             Timestamp now, std::optional<std::uint64_t> queued_migrations) {
-    Text text;
+    MetricsText text;
     text.family("ballast_build_info", "gauge", "The version that runs.");
     text.sample("ballast_build_info", fmt::format("version=\"{}\"", escaped(version)), std::uint64_t{1});
     text.gauge("ballast_time_seconds", "Time of this answer.",

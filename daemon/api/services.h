@@ -3,6 +3,7 @@
 // Loop thread only, unless a member says otherwise.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,11 @@ namespace ballast::jobs {
 class MigrationDesk;
 class PlanDesk;
 }  // namespace ballast::jobs
+
+namespace ballast::overcommit {
+struct HostPicture;
+using Pictures = std::map<HostId, std::shared_ptr<const HostPicture>>;  // picture.h
+}  // namespace ballast::overcommit
 
 namespace ballast::api {
 
@@ -59,6 +65,8 @@ struct Services {
     Milliseconds evidence_age{3'600'000};        ///< how old the proof of a shared pool may be (SAFETY.md 9)
     /// The latest statistics of a "vm" or "host" as a JSON object; nothing when there are none. May be empty.
     std::function<std::optional<JsonText>(std::string_view kind, const std::string& id)> stats;
+    /// What the memory controller last saw of every host. May be empty: nothing looks at their memory here.
+    std::function<std::shared_ptr<const overcommit::Pictures>()> memory;
     /// Whether a driver speaks the URI.
     std::function<Result<void>(std::string_view uri)> check_uri;
     /// How hosts that may take a VM are compared; the same as the jobs'.

@@ -7,6 +7,7 @@
 
 #include "core/try.h"
 #include "daemon/jobs/rebalance/plan_desk.h"
+#include "daemon/overcommit/history.h"
 
 namespace ballast::overcommit {
 namespace {
@@ -91,6 +92,7 @@ asio::awaitable<void> MemoryDesk::begin() {
         spdlog::warn("the hosts' memory policies can't be written: {}", written.error().chain());
     for (const auto& host : around_->store->snapshot()->hosts.rows()) follow(host->id);
     pauses_->spawn(keep_for_ever(), "what is known of the hosts' memory");
+    pauses_->spawn(note_for_ever(), "the history of the hosts' memory");
 }
 
 void MemoryDesk::follow(const HostId& host) {
@@ -181,6 +183,23 @@ asio::awaitable<void> MemoryDesk::keep_for_ever() {
         if (pauses_->ended()) co_return;
         if (const auto kept = co_await keep_all(); !kept)
             spdlog::warn("what is known of the hosts' memory can't be kept: {}", kept.error().chain());
+    }
+}
+
+/// Every sweep once.
+asio::awaitable<void> MemoryDesk::note_for_ever() {
+    const auto self = shared_from_this();
+    bool failed = false;
+    while (!pauses_->ended()) {
+        co_await reconcile::Pauses::wait(pauses_, around_->settings.sweep_interval / 2);
+        if (pauses_->ended()) co_return;
+        std::vector<store::MemoryPoint> points;
+        for (const auto& [host, picture] : *around_->board->all())
+            if (std::exchange(noted_[host], picture->at) != picture->at) points.push_back(point_of(*picture));
+        std::erase_if(noted_, [&](const auto& one) { return !keepers_.contains(one.first); });
+        const auto noted = co_await around_->store->memory_history().note(std::move(points));
+        if (!noted && !failed) spdlog::warn("the history of the hosts' memory can't be kept: {}", noted.error().chain());
+        failed = !noted;
     }
 }
 

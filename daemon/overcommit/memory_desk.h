@@ -34,12 +34,14 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     boost::asio::awaitable<void> begin();
     boost::asio::awaitable<void> look_for_ever(HostId host);
     boost::asio::awaitable<void> keep_for_ever();
+    boost::asio::awaitable<void> note_for_ever();
     drivers::Task<> keep_all();
 
     std::shared_ptr<Surroundings> around_;
     std::shared_ptr<reconcile::Pauses> pauses_;
     std::map<HostId, std::shared_ptr<Keeper>> keepers_;
     std::map<HostId, std::string> kept_;
+    std::map<HostId, Timestamp> noted_;  ///< the sweep that history has
     std::unique_ptr<store::Subscription> subscription_;
     bool writing_ = false;
 };

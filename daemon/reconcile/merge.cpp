@@ -272,7 +272,8 @@ void raise_difference(std::vector<std::string>& alerts, const Vm& vm, const driv
     if (!vm.managed || !vm.created_by_ballast) return;
     if (view == nullptr) {
         for (const auto& old : vm.alerts)
-            if (alert::is_of(old, alert::definition_differs)) alerts.push_back(old);
+            if (alert::is_of(old, alert::definition_differs) || alert::is_of(old, alert::next_start))
+                alerts.push_back(old);
         return;
     }
     std::string difference = spec_difference(vm.spec, view->spec);
@@ -280,6 +281,8 @@ void raise_difference(std::vector<std::string>& alerts, const Vm& vm, const driv
         difference += fmt::format("{}name {} -> {}", difference.empty() ? "" : "; ", vm.name, view->name);
     if (!difference.empty())
         alerts.push_back(fmt::format("{} {} (spec -> host)", alert::definition_differs, difference));
+    if (vm.spec.overcommit.merge != view->spec.overcommit.merge)
+        alerts.push_back(alert::merging_waits(vm.spec.overcommit.merge));
 }
 
 std::vector<std::string> alerts_of(const Vm& vm, const drivers::DomainView* view, const MergeContext& context) {

@@ -73,9 +73,13 @@ VmSpec follow_host(const VmSpec& ours, VmSpec on_host) {
     on_host.labels = ours.labels;
     on_host.host_labels = ours.host_labels;
     on_host.anti_affinity = ours.anti_affinity;
+    on_host.placement = ours.placement;
     on_host.autostart = ours.autostart;
     on_host.moves = ours.moves;
     on_host.memory_policy = ours.memory_policy;
+    const bool merge = on_host.overcommit.merge;  // in the definition, unlike the rest of it
+    on_host.overcommit = ours.overcommit;
+    on_host.overcommit.merge = merge;
     on_host.migration = ours.migration;
     for (auto& disk : on_host.disks) {
         const auto known = std::ranges::find(ours.disks, disk.path, &DiskSpec::path);

@@ -6,6 +6,7 @@
 #include "daemon/store/entities.h"
 #include "daemon/store/kept.h"
 #include "daemon/store/list.h"
+#include "daemon/store/memory_rows.h"
 #include "daemon/store/prune.h"
 
 namespace ballast::store {
@@ -73,6 +74,27 @@ Task<std::map<std::string, std::string>> SqliteStore::kept(std::string prefix) {
     return readers_.run<std::map<std::string, std::string>>(
         [prefix = std::move(prefix)](Connection& connection) -> Result<std::map<std::string, std::string>> {
             return read_kept(connection, prefix);
+        });
+}
+
+Task<> SqliteStore::note(std::vector<MemoryPoint> points) {
+    auto over = open_rows_.note(points, clock_->now());
+    if (over.empty()) co_return Result<void>();
+    Writer::Work work = [over = std::move(over)](StoreTransaction& transaction) {
+        write_memory_rows(transaction.connection(), over);
+        return Result<void>();
+    };
+    BALLAST_CO_CHECK(co_await run(WriteContext{}, std::move(work)));
+    co_return Result<void>();
+}
+
+Task<std::vector<MemoryRow>> SqliteStore::read(MemoryHistoryQuery query) {
+    const Timestamp now = clock_->now();
+    query.from = std::max(query.from, now - query.resolution.kept - query.resolution.step);
+    query.until = std::min(query.until, now + query.resolution.step);
+    return readers_.run<std::vector<MemoryRow>>(
+        [query = std::move(query)](Connection& connection) -> Result<std::vector<MemoryRow>> {
+            return read_memory_rows(connection, query);
         });
 }
 

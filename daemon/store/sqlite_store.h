@@ -4,6 +4,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "daemon/store/lock_file.h"
+#include "daemon/store/memory_rollup.h"
 #include "daemon/store/open.h"
 #include "daemon/store/readers.h"
 #include "daemon/store/store.h"
@@ -11,7 +12,7 @@
 
 namespace ballast::store {
 
-class SqliteStore final : public Store {
+class SqliteStore final : public Store, private MemoryHistory {
   public:
     SqliteStore(StoreOptions options, LockFile lock, Opened opened, std::shared_ptr<const Clock> clock,
                 std::shared_ptr<IdSource> ids);
@@ -26,6 +27,7 @@ class SqliteStore final : public Store {
     Task<std::shared_ptr<const Snapshot>> snapshot_at(std::uint64_t seq) override;
     Task<std::uint64_t> seq_at(Timestamp time) override;
     Task<std::map<std::string, std::string>> kept(std::string prefix) override;
+    [[nodiscard]] MemoryHistory& memory_history() override { return *this; }
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) override;
     [[nodiscard]] Health health() const override { return writer_.health(); }
@@ -36,6 +38,8 @@ class SqliteStore final : public Store {
     Task<Committed> run(WriteContext context, Writer::Work work);
 
   private:
+    Task<> note(std::vector<MemoryPoint> points) override;
+    Task<std::vector<MemoryRow>> read(MemoryHistoryQuery query) override;
     void base_if_due(std::uint64_t seq);
     void write_base(std::shared_ptr<const Snapshot> snapshot);
     [[nodiscard]] bool write_and_wait(Writer::Work work);
@@ -44,6 +48,7 @@ class SqliteStore final : public Store {
     StoreOptions options_;
     std::shared_ptr<const Clock> clock_;
     std::uint64_t last_base_;  // of the writer thread
+    OpenRows open_rows_;       // of the loop thread
     std::atomic<bool> closing_{false};
     Readers readers_;
     boost::asio::thread_pool housekeeping_{1};

@@ -140,6 +140,8 @@ struct Health {
     std::uint64_t queued = 0;  ///< items that wait for the writer
 };
 
+class MemoryHistory;
+
 /// Lives as long as the subscription is wanted.
 class Subscription {
   public:
@@ -159,6 +161,8 @@ class Store {
     virtual Task<std::uint64_t> seq_at(Timestamp time) = 0;
     /// What was kept under keys that begin with `prefix`, by the rest of the key.
     virtual Task<std::map<std::string, std::string>> kept(std::string prefix) = 0;
+    /// What becomes of the memory of hosts (memory_history.h); as long-lived as the store.
+    [[nodiscard]] virtual MemoryHistory& memory_history() = 0;
     /// `listener` gets every committed batch of events, in order, on `executor`, after the snapshot is published.
     [[nodiscard]] virtual std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) = 0;

@@ -14,6 +14,7 @@ namespace ballast::api {
 [[nodiscard]] std::vector<Route> evacuate_routes();
 [[nodiscard]] std::vector<Route> host_routes();
 [[nodiscard]] std::vector<Route> job_routes();
+[[nodiscard]] std::vector<Route> memory_routes();
 [[nodiscard]] std::vector<Route> migrate_routes();
 [[nodiscard]] std::vector<Route> migration_routes();
 [[nodiscard]] std::vector<Route> pair_routes();

@@ -3,6 +3,7 @@
 
 #include "core/try.h"
 #include "daemon/api/commit.h"
+#include "daemon/api/memory_metrics.h"
 #include "daemon/api/metrics.h"
 #include "daemon/api/openapi.h"
 #include "daemon/api/routes/catalog.h"
@@ -56,9 +57,10 @@ Task<Response> get_readyz(Request, ContextPtr context) {
 
 Task<Response> get_metrics(Request, ContextPtr context) {
     const auto snapshot = context->store->snapshot();
-    Response response =
-        text_response(200, context->metrics->render(*snapshot, context->store->health(), context->version,
-                                                    context->clock->now(), queued_migrations(*context)));
+    std::string text = context->metrics->render(*snapshot, context->store->health(), context->version,
+                                                context->clock->now(), queued_migrations(*context));
+    if (context->memory) text += memory_metrics(*snapshot, *context->memory());
+    Response response = text_response(200, std::move(text));
     response.headers["content-type"] = "text/plain; version=0.0.4; charset=utf-8";
     co_return response;
 }

@@ -67,7 +67,17 @@ struct AdoptAsk {
 };
 BOOST_DESCRIBE_STRUCT(AdoptAsk, (), (names, labels))
 
-/// What may change of a VM without touching its definition; what is absent stays.
+/// What is absent stays.
+struct OvercommitPatch {
+    std::optional<int> shares;
+    std::optional<int> priority;
+    std::optional<bool> merge;
+    std::optional<bool> may_suspend;
+};
+BOOST_DESCRIBE_STRUCT(OvercommitPatch, (), (shares, priority, merge, may_suspend))
+
+/// What may change of a VM while its definition stays; what is absent stays. Page merging alone is in the definition,
+/// which follows when the VM starts the next time.
 struct VmSpecPatch {
     std::optional<std::map<std::string, std::string>> labels;
     std::optional<std::map<std::string, std::string>> host_labels;
@@ -76,10 +86,12 @@ struct VmSpecPatch {
     std::optional<bool> autostart;
     std::optional<MovePolicy> moves;
     std::optional<MemoryPolicy> memory_policy;
+    std::optional<OvercommitPatch> overcommit;
     std::optional<MigrationPolicy> migration;  ///< as a whole: what it leaves open is open from then on
 };
 BOOST_DESCRIBE_STRUCT(VmSpecPatch, (),
-                      (labels, host_labels, anti_affinity, placement, autostart, moves, memory_policy, migration))
+                      (labels, host_labels, anti_affinity, placement, autostart, moves, memory_policy, overcommit,
+                       migration))
 
 struct VmPatch {
     std::optional<std::string> name;  ///< must be the name that it has: VMs are not renamed

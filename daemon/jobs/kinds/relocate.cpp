@@ -2,8 +2,19 @@
 
 #include "core/try.h"
 #include "daemon/jobs/kinds/common.h"
+#include "daemon/reconcile/merge.h"
 
 namespace ballast::jobs {
+namespace {
+
+/// Whether the definition waits for this start to take on page merging as the spec has it: Ballast's own definition
+/// that differs in nothing else, of a VM that has no state there.
+bool waits_for_start(const Vm& vm, const drivers::DomainView& view) {
+    return vm.created_by_ballast && view.spec.overcommit.merge != vm.spec.overcommit.merge && view.bound_by.empty() &&
+           reconcile::spec_difference(vm.spec, view.spec).empty();
+}
+
+}  // namespace
 
 Task<> leave_old_host(RunPtr run, HostId old) {
     const auto snapshot = run->snapshot();
@@ -30,8 +41,9 @@ Task<> define_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId
         const auto snapshot = run->snapshot();
         return driver->compute().define(definition_of(*snapshot, *snapshot->vms.find(run->vm()), host));
     };
-    if (!view) co_return co_await run->step("define", act, repeatable());
     const auto snapshot = run->snapshot();
+    if (!view || waits_for_start(*snapshot->vms.find(run->vm()), *view))
+        co_return co_await run->step("define", act, repeatable());
     const drivers::Stamp stamp{
         .cluster = snapshot->cluster, .owner = host, .epoch = snapshot->vms.find(run->vm())->epoch};
     if (view->stamp == stamp && !view->autostart) co_return Result<void>{};

@@ -78,6 +78,35 @@ TEST(VmStart, WaitsForAHostThatDoesNotAnswerForAMoment) {
     EXPECT_EQ(ended->state, JobState::succeeded) << error_of(ended);
 }
 
+/// What the host's own definition says.
+bool merges(SimCluster& cluster, const VmId& id) {
+    const auto driver = cluster.registry->reachable(cluster.host("h1")->id).value();
+    const auto view = run(*cluster.io, driver->compute().read_domain(id));
+    EXPECT_TRUE(view) << view.error().chain();
+    return view && view->spec.overcommit.merge;
+}
+
+TEST(VmStart, TakesOnThatPagesAreNoLongerMerged) {
+    SimCluster cluster;
+    ASSERT_EQ(
+        cluster
+            .do_job("vm.create", "", R"({"name":"web1","host":"h1","start":false,"spec":{"memory_bytes":67108864}})")
+            ->state,
+        JobState::succeeded);
+    const VmId id = cluster.vm("web1")->id;
+    ASSERT_TRUE(cluster.write([&](store::Transaction& transaction) -> Result<void> {
+        Vm vm = *transaction.snapshot().vms.find(id);
+        vm.spec.overcommit.merge = false;
+        transaction.put(std::move(vm), {"vm.changed", "by a test"});
+        return {};
+    }));
+    EXPECT_TRUE(merges(cluster, id)) << "until then the definition stays";
+    const auto job = cluster.do_job("vm.start", "web1", "{}");
+    ASSERT_TRUE(job);
+    EXPECT_EQ(job->state, JobState::succeeded) << error_of(job);
+    EXPECT_FALSE(merges(cluster, id));
+}
+
 TEST(VmCreate, ThatIsCalledOffBeforeItBeganLeavesNoVmAndNoName) {
     SimCluster cluster;
     JobId id;

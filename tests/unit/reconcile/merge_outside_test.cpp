@@ -129,14 +129,35 @@ TEST_F(Merge, AnAdoptedVmFollowsItsHostAndKeepsWhatOnlyBallastKnows) {
     row.spec.autostart = true;
     row.spec.migration.post_copy = false;
     row.spec.migration.max_downtime = Milliseconds(40);
+    row.spec.overcommit = {.shares = 500, .priority = 3, .merge = true, .may_suspend = true};
+    row.spec.placement.policy = "pack";
     auto view = a_view(DomainState::running);
     view.spec.vcpus = 7;
+    view.spec.overcommit.merge = false;
     const Vm vm = after(row, {defined("h1", view)});
     EXPECT_EQ(vm.spec.vcpus, 7);
     EXPECT_EQ(vm.spec.labels, row.spec.labels);
     EXPECT_EQ(vm.spec.moves, MovePolicy::never);
     EXPECT_TRUE(vm.spec.autostart);
     EXPECT_EQ(vm.spec.migration, row.spec.migration) << "the leave for post-copy is the operator's alone";
+    EXPECT_EQ(vm.spec.placement, row.spec.placement);
+    EXPECT_EQ(vm.spec.overcommit.shares, 500);
+    EXPECT_TRUE(vm.spec.overcommit.may_suspend);
+    EXPECT_FALSE(vm.spec.overcommit.merge) << "that stands in the definition, and only there";
+}
+
+TEST_F(Merge, PageMergingThatWaitsForTheNextStartIsAnAlertUntilTheDefinitionHasIt) {
+    Vm row = a_vm().on("h1").running().build();
+    row.spec.overcommit.merge = false;
+    auto view = a_view(DomainState::running);
+    const Vm waiting = after(row, {defined("h1", view)});
+    EXPECT_THAT(waiting.alerts, ElementsAre(alert::merging_waits(false)));
+    EXPECT_THAT(alert::pending(waiting), StartsWith("page merging is to be off"));
+    EXPECT_THAT(after(waiting, {unreachable("h1")}).alerts, Contains(alert::merging_waits(false)))
+        << "nothing says that it is over";
+    view.spec.overcommit.merge = false;
+    EXPECT_THAT(after(waiting, {defined("h1", view)}).alerts, ElementsAre());
+    EXPECT_EQ(alert::pending(after(waiting, {defined("h1", view)})), "");
 }
 
 TEST(SpecDifference, IsEmptyWhereTheSpecLeavesTheChoiceToBallast) {
