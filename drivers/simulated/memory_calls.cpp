@@ -50,10 +50,10 @@ void State::save(const std::string& host, const VmId& vm, std::function<void(Res
         const auto found = domain(host, vm);
         if (!found || !(*found)->saving || (*found)->started != started)
             return done(fail(Code::failed_precondition, "domain {} ended before its state was saved", vm));
-        SavedImage image = *(*found)->image;
+        const SavedImage image = *(*found)->image;
         end_qemu(host, vm, "saved", DomainState::shut_off);
         SimDomain& off = **domain(host, vm);
-        off.image = std::move(image);
+        off.image = image;
         off.bound_by.emplace_back(managed_save);
         done({});
     });

@@ -99,7 +99,7 @@ DomainStats State::stats_of(const SimHost& host, const SimDomain& domain) const 
         return stats;
     }
     if (load.memory && time.now() < domain.started + load.boot_time) return stats;
-    stats.available = domain.balloon;
+    stats.available = balloon.autodeflate ? domain.config.memory : domain.balloon;  // Linux's MemTotal
     if (load.memory)
         say(stats, domain.memory, balloon.stats_period_s, time.now());
     else

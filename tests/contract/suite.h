@@ -134,6 +134,8 @@ class MemoryContract : public DriverContract {
     bool shows(const VmId& vm, const std::function<bool(const drivers::DomainStats&)>& holds);
     /// Whether the guest's balloon driver comes to say what it has.
     bool speaks(const VmId& vm);
+    /// Whether it says so again.
+    bool speaks_anew(const VmId& vm);
     /// Whether its balloon comes to the target.
     bool follows(const VmId& vm, Bytes target);
 };
