@@ -201,7 +201,9 @@ Basis Fleet::basis_of(const HostId& host, const VmSpec& spec) const {
                 .residents = {},
                 .groups = groups_of(spec),
                 .members = residency_.members_of(spec),
-                .places = places_};
+                .places = places_,
+                .load = preferences_.load,
+                .memory = preferences_.memory};
     if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;
     const auto held = [&](const auto& claim) { return snapshot()->claims.find(claim->id) == nullptr; };
     std::erase_if(basis.residents.claims, held);
