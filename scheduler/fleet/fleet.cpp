@@ -164,7 +164,8 @@ void Fleet::look_through(Search& search, const std::vector<Slot>& own) {
         if (const auto slot = residency_.find(*request.only)) look(*slot);
         return;
     }
-    if (!has_class(*snapshot(), request)) {
+    const bool has_past = load_of(preferences_.load.get(), request.vm) != nullptr;  // it is scored by that
+    if (has_past || !has_class(*snapshot(), request)) {
         for (Slot slot = 0; slot < views_.size(); ++slot) look(slot);
         return;
     }

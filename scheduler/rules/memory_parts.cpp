@@ -3,12 +3,6 @@
 namespace ballast::scheduler {
 namespace {
 
-/// A VM that lies nowhere has no past: all requests of its class must get the same answer (fleet/request_class.h).
-VmId known_id(const Candidate& candidate) {
-    const Vm* row = candidate.snapshot.vms.find(candidate.request.vm);
-    return row != nullptr && (row->host || !row->definitions.empty()) ? row->id : VmId();
-}
-
 MemoryPart part_of(const Candidate& candidate, const VmId& id, const VmSpec& spec) {
     return {
         .vm = id, .spec = &spec, .demand = memory_demand(spec, candidate.host(), load_of(candidate.around.load, id))};
@@ -25,7 +19,7 @@ void for_each_row(const HostView& view, Visit visit) {
 
 MemoryParts memory_parts(const Candidate& candidate) {
     MemoryParts parts{.there = {},
-                      .fresh = part_of(candidate, known_id(candidate), candidate.spec()),
+                      .fresh = part_of(candidate, known_vm(candidate), candidate.spec()),
                       .held = candidate.view.held_memory};
     parts.there.reserve(candidate.view.vms.size() + candidate.view.arriving.size());
     for_each_row(candidate.view, [&](const Vm& vm) { parts.there.push_back(part_of(candidate, vm.id, vm.spec)); });
@@ -36,7 +30,7 @@ MemoryUse memory_use(const Candidate& candidate) {
     if (!overcommits(candidate.host()))
         return {.there = candidate.view.promised_memory, .fresh = memory_promise(candidate.spec(), candidate.host())};
     MemoryUse use{.there = candidate.view.held_memory,
-                  .fresh = part_of(candidate, known_id(candidate), candidate.spec()).demand.working_set};
+                  .fresh = part_of(candidate, known_vm(candidate), candidate.spec()).demand.working_set};
     for_each_row(candidate.view,
                  [&](const Vm& vm) { use.there += part_of(candidate, vm.id, vm.spec).demand.working_set; });
     return use;

@@ -45,6 +45,13 @@ struct Candidate {
     [[nodiscard]] const VmSpec& spec() const { return request.spec; }
 };
 
+/// By which id something may be known of the VM. One that lies nowhere has no past: all requests of its class must get
+/// the same answer (fleet/request_class.h).
+[[nodiscard]] inline VmId known_vm(const Candidate& candidate) {
+    const Vm* row = candidate.snapshot.vms.find(candidate.request.vm);
+    return row != nullptr && (row->host || !row->definitions.empty()) ? row->id : VmId();
+}
+
 template <class... Args>
 [[nodiscard]] RuleVerdict accept(fmt::format_string<Args...> text, Args&&... args) {
     return {.rule = {},
