@@ -24,6 +24,7 @@
 #include "daemon/jobs/rebalance/plan_desk.h"
 #include "daemon/jobs/reservation_keeper.h"
 #include "daemon/jobs/submit.h"
+#include "daemon/overcommit/admission.h"
 #include "daemon/overcommit/memory_desk.h"
 #include "daemon/policies.h"
 #include "daemon/reconcile/reconciler.h"
@@ -189,6 +190,8 @@ class Wired final : public Daemon, public std::enable_shared_from_this<Wired> {
     std::shared_ptr<jobs::PlanDesk> plans_;
     std::shared_ptr<jobs::Balancer> balancer_;
     std::shared_ptr<jobs::ReservationKeeper> reservations_;
+    std::shared_ptr<overcommit::PictureBoard> pictures_ = std::make_shared<overcommit::PictureBoard>();
+    std::shared_ptr<overcommit::AdmissionSource> admissions_ = std::make_shared<overcommit::AdmissionSource>(pictures_);
     std::shared_ptr<overcommit::MemoryDesk> memory_;
     scheduler::Policies policies_;
     std::shared_ptr<jobs::Engine> engine_;
@@ -252,8 +255,9 @@ jobs::Settings Wired::job_settings() const {
 
 /// The cluster's policies, and what VMs use by the load history.
 std::function<scheduler::Preferences()> Wired::preferences() const {
-    return [policies = policies_, plans = plans_, n_plus_one = n_plus_one_of(config_.placement)] {
-        return scheduler::Preferences{.policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one};
+    return [policies = policies_, plans = plans_, n_plus_one = n_plus_one_of(config_.placement),
+            admissions = admissions_] {
+        return scheduler::Preferences{.policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one, .memory = admissions->now()};
     };
 }
 
@@ -292,12 +296,13 @@ Result<void> Wired::run_jobs() {
     plans_->start();
     services.plans = plans_;
     services.preferences = preferences();
+    services.memory = [admissions = admissions_] { return admissions->now(); };
     balancer_ = std::make_shared<jobs::Balancer>(services);
     balancer_->start();
     reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
     reservations_->start();
     BALLAST_TRY(auto memory, memory_settings(config_.memory));
-    memory_ = std::make_shared<overcommit::MemoryDesk>(services, std::move(memory), simulated_exporters());
+    memory_ = std::make_shared<overcommit::MemoryDesk>(services, pictures_, std::move(memory), simulated_exporters());
     memory_->start();
     services.shrink_before_move = [memory = memory_](VmId vm, BytesPerSecond bandwidth) {
         return memory->shrink_before_move(std::move(vm), bandwidth);
@@ -319,7 +324,7 @@ api::Services Wired::api_services() const {
     services.plans = plans_;
     services.preferences = preferences();
     services.migration_policy = policy_defaults(config_.migration);
-    services.memory = [board = memory_->board()] { return board->all(); };
+    services.memory = [board = pictures_] { return board->all(); };
     services.stats = [reconciler = reconciler_](std::string_view kind, const std::string& id) {
         return stats_as_json(*reconciler->stats(), kind, id);
     };

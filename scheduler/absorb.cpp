@@ -16,9 +16,14 @@ bool has_apart(const std::vector<Absorber::Guest>& guests, std::uint64_t apart) 
     return std::ranges::find(guests, apart, &Absorber::Guest::apart) != guests.end();
 }
 
+std::int64_t memory_of(const Absorber::Guest& guest, const Absorber::HostState& host) {
+    return host.squeezes ? guest.memory - guest.squeezed : guest.memory;
+}
+
 bool freed_room(const Absorber::HostState& before, const Absorber::HostState& after) {
-    return after.takes && (!before.takes || after.free_memory > before.free_memory ||
-                           after.free_vcpus > before.free_vcpus || before.guests != after.guests);
+    return after.takes &&
+           (!before.takes || after.free_memory > before.free_memory || after.free_vcpus > before.free_vcpus ||
+            (after.squeezes && !before.squeezes) || before.guests != after.guests);
 }
 
 }  // namespace
@@ -40,20 +45,20 @@ struct Absorber::Packing {
         std::int64_t memory = state.free_memory;
         std::int64_t vcpus = state.free_vcpus;
         if (changed == target) {
-            memory -= newcomer.memory;
+            memory -= memory_of(newcomer, state);
             vcpus -= newcomer.vcpus;
         }
-        if (guest.memory > memory || guest.vcpus > vcpus) return false;
+        if (memory_of(guest, state) > memory || guest.vcpus > vcpus) return false;
         if (guest.apart != 0 &&
             (has_apart(state.guests, guest.apart) || (changed == target && newcomer.apart == guest.apart)))
             return false;
         for (std::size_t i = 0; i < targets.size(); ++i) {
             if (targets[i] != target) continue;
-            memory -= guests[i].memory;
+            memory -= memory_of(guests[i], state);
             vcpus -= guests[i].vcpus;
             if (guest.apart != 0 && guests[i].apart == guest.apart) return false;
         }
-        return guest.memory <= memory && guest.vcpus <= vcpus;
+        return memory_of(guest, state) <= memory && guest.vcpus <= vcpus;
     }
 
     [[nodiscard]] Index at(std::size_t step) const {
@@ -124,8 +129,9 @@ void Absorber::mark(Index host) {
 }
 
 void Absorber::set(Index host, HostState state) {
-    std::ranges::sort(state.guests, std::ranges::greater{},
-                      [](const Guest& guest) { return std::make_tuple(guest.memory, guest.vcpus, guest.apart); });
+    std::ranges::sort(state.guests, std::ranges::greater{}, [](const Guest& guest) {
+        return std::make_tuple(guest.memory, guest.vcpus, guest.apart, guest.squeezed);
+    });
     const bool fresh = host >= hosts_.size();
     while (hosts_.size() <= host) {
         hosts_.emplace_back();
@@ -218,16 +224,16 @@ std::vector<Absorber::Index> Absorber::exposed() {
 /// Whether the witness of `failed` breaks by one more guest on `host`, and no other is found.
 bool Absorber::exposes_other(Index failed, Index host, const Guest& guest) const {
     const Entry& entry = hosts_[failed];
-    std::int64_t memory = guest.memory;
+    const HostState& target = hosts_[host].state;
+    std::int64_t memory = memory_of(guest, target);
     std::int64_t vcpus = guest.vcpus;
     bool meets = false;
     for (std::size_t i = 0; i < entry.targets.size(); ++i) {
         if (entry.targets[i] != host) continue;
-        memory += entry.state.guests[i].memory;
+        memory += memory_of(entry.state.guests[i], target);
         vcpus += entry.state.guests[i].vcpus;
         meets = meets || (guest.apart != 0 && entry.state.guests[i].apart == guest.apart);
     }
-    const HostState& target = hosts_[host].state;
     if (!meets && memory <= target.free_memory && vcpus <= target.free_vcpus) return false;
     Packing packing{hosts_, rings_[entry.ring], failed, entry.state.guests, host, guest};
     return !packing.pack();

@@ -28,7 +28,8 @@ class Absorber {
     struct Guest {
         std::int64_t memory = 0;
         std::int64_t vcpus = 0;
-        std::uint64_t apart = 0;  ///< VMs of one number never share a host; 0: none
+        std::uint64_t apart = 0;    ///< VMs of one number never share a host; 0: none
+        std::int64_t squeezed = 0;  ///< so much less memory on a host that squeezes
         friend bool operator==(const Guest&, const Guest&) = default;
     };
 
@@ -39,6 +40,7 @@ class Absorber {
         std::int64_t free_memory = 0;
         std::int64_t free_vcpus = 0;
         std::vector<Guest> guests;
+        bool squeezes = false;  ///< holds its guests with what is guaranteed to them
         friend bool operator==(const HostState&, const HostState&) = default;
     };
 

@@ -22,6 +22,9 @@ class Filling {
             const Preferences& preferences)
         : fleet_(snapshot), filled_(*snapshot), request_(std::move(request)), seed_(seed), preferences_(preferences) {
         fleet_.prefer(preferences);
+        const bool overcommitted =
+            std::ranges::any_of(snapshot->hosts.rows(), [](const auto& host) { return overcommits(*host); });
+        by_rows_ = overcommitted && may_be_squeezed(request_.spec);
     }
 
     /// One more VM, or false.
@@ -31,9 +34,7 @@ class Filling {
         if (!host) return false;
         ++count_;
         ++by_host_[*host];
-        const Claim claim = make_claim(filled_, *host, request_, JobId(request_.vm.str()), {});
-        filled_.claims.put(claim);
-        fleet_.hold(claim);
+        by_rows_ ? put_row(*host) : put_claim(*host);
         if (!first_break_) look_for_break(*host);
         return true;
     }
@@ -70,6 +71,25 @@ class Filling {
     }
 
   private:
+    void put_claim(const HostId& host) {
+        const Claim claim = make_claim(filled_, host, request_, JobId(request_.vm.str()), {});
+        filled_.claims.put(claim);
+        fleet_.hold(claim);
+    }
+
+    /// A claim is whole: what a VM is promised that may be squeezed, only its row says.
+    void put_row(const HostId& host) {
+        Vm vm;
+        vm.id = request_.vm;
+        vm.name = request_.vm.str();
+        vm.managed = true;
+        vm.host = host;
+        vm.state = VmState::creating;
+        vm.spec = request_.spec;
+        filled_.vms.put(std::move(vm));
+        fleet_.follow(std::make_shared<const Snapshot>(filled_));
+    }
+
     void look_for_break(const HostId& host) {
         PlacementRequest next = request_;
         next.vm = VmId(fmt::format("capacity-{}", count_ + 1));
@@ -100,6 +120,7 @@ class Filling {
     const Preferences& preferences_;
     std::int64_t count_ = 0;
     std::unordered_map<HostId, std::int64_t> by_host_;
+    bool by_rows_ = false;
     std::optional<FirstBreak> first_break_;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 // Capacity: how many more VMs of one spec the cluster takes, and where it breaks. Answers by placing them one after the
-// other as the placer would, by every rule, each counted as a claim, until no host takes the next or the limit is
-// reached. Decides nothing for good. Pure: same snapshot, spec and seed, same answer.
+// other as the placer would, by every rule, each counted as it will count there, until no host takes the next or the
+// limit is reached. Decides nothing for good. Pure: same snapshot, spec and seed, same answer.
 
 #include <cstdint>
 #include <memory>

@@ -41,7 +41,8 @@ bool counts_on(const Vm& vm, const HostId& host) {
 /// One VM's share of a host: the larger of what it runs with and what is claimed for it. What it asks of its place
 /// stands in its own row, or in the claim's where it has none.
 struct Share {
-    Bytes memory;
+    Bytes claimed;
+    Bytes cache;
     int vcpus = 0;
     const Vm* vm = nullptr;        ///< its row, where it has one
     bool counts = false;           ///< by that row, not by a claim alone
@@ -54,8 +55,9 @@ struct Share {
 /// By VM; a reservation is for no VM and counts by itself.
 using Shares = std::map<std::string_view, Share>;
 
-void add_running(Shares& shares, const Vm& vm, const Host& host) {
-    shares[vm.id.str()] = Share{.memory = memory_demand(vm.spec, host),
+void add_running(Shares& shares, const Vm& vm) {
+    shares[vm.id.str()] = Share{.claimed = {},
+                                .cache = {},
                                 .vcpus = vm.spec.vcpus,
                                 .vm = &vm,
                                 .counts = true,
@@ -75,7 +77,7 @@ bool is_own(const Claim& claim, const VmId& except) {
 
 void add_claim(Shares& shares, const Claim& claim, const Snapshot& snapshot) {
     Share& share = shares[key_of(claim)];
-    share.memory = std::max(share.memory, claim.memory);
+    share.claimed = std::max(share.claimed, claim.memory);
     share.vcpus = std::max(share.vcpus, claim.vcpus);
     if (share.vm == nullptr) share.vm = snapshot.vms.find(claim.vm);
     if (share.placement != nullptr) return;
@@ -114,22 +116,35 @@ void take_cells(HostView& view, const Shares& shares) {
     std::vector<CellNeed> needs;
     for (const auto& [key, share] : shares)
         if (share.placement != nullptr && wants_cells(*share.placement))
-            needs.push_back(
-                cell_need(*share.placement, share.vm != nullptr ? share.vm->spec.memory : share.memory, share.vcpus));
+            needs.push_back(cell_need(*share.placement,
+                                      share.vm != nullptr ? share.vm->spec.memory : share.claimed + share.cache,
+                                      share.vcpus));
     std::ranges::sort(needs, std::ranges::greater{}, [](const CellNeed& need) {
         return std::make_tuple(need.cells > 0, need.memory, need.pages, need.cpus);
     });
     for (const CellNeed& need : needs) take(view.cells, need);
 }
 
+/// What of a share its row stands for, and what is held beside it. The row of a claim's VM counts only where it is
+/// promised less than the claim: elsewhere that row may change unseen (fleet/residency.h).
+void count_memory(HostView& view, const Share& share) {
+    const Host& host = *view.host;
+    const bool squeezed = share.vm != nullptr && overcommits(host) && may_be_squeezed(share.vm->spec);
+    const bool stands = share.counts || squeezed;
+    const Bytes whole = stands ? memory_demand(share.vm->spec, host) : Bytes(0);
+    const Bytes held = saturating_sub(share.claimed, whole) + share.cache;
+    view.held_memory += held;
+    view.promised_memory += held + (stands ? memory_promise(share.vm->spec, host) : Bytes(0));
+    if (share.counts) view.vms.push_back(share.vm);
+    if (share.claim != nullptr) view.arriving.push_back({share.claim, squeezed ? share.vm : nullptr});
+}
+
 HostView sum_up(const Host& host, const Shares& shares) {
     HostView view;
     view.host = &host;
     for (const auto& [key, share] : shares) {
-        view.promised_memory += share.memory;
+        count_memory(view, share);
         view.promised_vcpus += share.vcpus;
-        if (share.counts) view.vms.push_back(share.vm);  // a claim's VM may change its row unseen
-        if (share.claim != nullptr) view.arriving.push_back(share.claim);
         if (share.placement == nullptr) continue;
         for (const auto& [kind, count] : share.placement->devices) view.devices[kind] += count;
         for_each_group(*share.anti_affinity, *share.placement,
@@ -141,7 +156,7 @@ HostView sum_up(const Host& host, const Shares& shares) {
 
 void add_cache(Shares& shares, const Snapshot& snapshot, const HostId& host, const Claim& claim) {
     if (const auto cache = cache_of(snapshot, claim); cache && cache->host == host)
-        shares[key_of(claim)].memory += cache->memory;
+        shares[key_of(claim)].cache += cache->memory;
 }
 
 }  // namespace
@@ -173,20 +188,38 @@ Bytes memory_demand(const VmSpec& spec, const Host& host) {
     return spec.memory + qemu_overhead(spec, accelerator_of(host));
 }
 
+bool overcommits(const Host& host) {
+    return host.memory_policy != MemoryPolicy::none;
+}
+
+bool may_be_squeezed(const VmSpec& spec) {
+    return spec.memory_policy != MemoryPolicy::none && spec.balloon.enabled && guaranteed_memory(spec) < spec.memory &&
+           !spec.placement.hugepage_size && spec.placement.devices.empty();
+}
+
+Bytes memory_promise(const VmSpec& spec, const Host& host) {
+    return memory_promise(spec, accelerator_of(host), overcommits(host));
+}
+
+Bytes memory_promise(const VmSpec& spec, Accelerator accelerator, bool overcommitted) {
+    const Bytes guest = overcommitted && may_be_squeezed(spec) ? guaranteed_memory(spec) : spec.memory;
+    return guest + qemu_overhead(spec, accelerator);
+}
+
 std::vector<HostView> view_hosts(const Snapshot& snapshot, const VmId& except) {
     std::unordered_map<HostId, Shares> shares;
     snapshot.vms.for_each([&](const Vm& vm) {
         if (vm.id == except) return;
         for (const HostId& id : hosts_of(vm))
             if (const Host* host = snapshot.hosts.find(id); host != nullptr && counts_on(vm, id))
-                add_running(shares[id], vm, *host);
+                add_running(shares[id], vm);
     });
     const Claims claims = in_order(snapshot.claims.rows());
     for (const auto& claim : claims)
         if (!is_own(*claim, except)) add_claim(shares[claim->host], *claim, snapshot);
-    for (const auto& claim : claims) {  // after every claim: the larger counts first, the cache on top
+    for (const auto& claim : claims) {
         if (is_own(*claim, except)) continue;
-        if (const auto cache = cache_of(snapshot, *claim)) shares[cache->host][key_of(*claim)].memory += cache->memory;
+        if (const auto cache = cache_of(snapshot, *claim)) shares[cache->host][key_of(*claim)].cache += cache->memory;
     }
     std::vector<HostView> views;
     snapshot.hosts.for_each([&](const Host& host) {
@@ -212,7 +245,7 @@ HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& excep
     const Host& host = *snapshot.hosts.find(id);
     Shares shares;
     snapshot.vms.for_each([&](const Vm& vm) {
-        if (vm.id != except && counts_on(vm, id)) add_running(shares, vm, host);
+        if (vm.id != except && counts_on(vm, id)) add_running(shares, vm);
     });
     add_claims(shares, snapshot, host, except, snapshot.claims.rows());
     return sum_up(host, shares);
@@ -221,7 +254,7 @@ HostView view_host(const Snapshot& snapshot, const HostId& id, const VmId& excep
 HostView view_host(const Snapshot& snapshot, const Host& host, const VmId& except, const Residents& residents) {
     Shares shares;
     for (const auto& vm : residents.vms)
-        if (vm->id != except && counts_on(*vm, host.id)) add_running(shares, *vm, host);
+        if (vm->id != except && counts_on(*vm, host.id)) add_running(shares, *vm);
     add_claims(shares, snapshot, host, except, residents.claims);
     return sum_up(host, shares);
 }

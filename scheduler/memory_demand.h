@@ -17,7 +17,8 @@ struct MemoryDemand {
 };
 
 /// Where no working set is known, a crude one: the middle of what it may have, with half of the range as two
-/// deviations; for a VM whose minimum is its maximum, that.
+/// deviations; for a VM whose minimum is its maximum, that. On a host that overcommits, a VM that may not be squeezed
+/// (host_view.h) wants its maximum, whatever is known of it.
 [[nodiscard]] MemoryDemand memory_demand(const VmSpec& spec, const Host& host, const VmLoad* load);
 
 /// The load of a VM, or nullptr where none is known.

@@ -132,7 +132,10 @@ Surroundings surroundings(const Snapshot& snapshot, const PlacementRequest& requ
 }
 
 Surroundings without_groups(const PlacementRequest& request, const Preferences& preferences) {
-    return {.groups = {}, .load = preferences.load.get(), .weights = Weights(policy_of(request, preferences.policies))};
+    return {.groups = {},
+            .load = preferences.load.get(),
+            .weights = Weights(policy_of(request, preferences.policies)),
+            .memory = preferences.memory.get()};
 }
 
 bool fits(const Candidate& candidate) {
@@ -173,7 +176,7 @@ Decision decide(const Snapshot& snapshot, const PlacementRequest& request, std::
 Decision explain(const Snapshot& snapshot, const PlacementRequest& request, std::uint64_t seed,
                  const Preferences& preferences) {
     Decision decision = decide(snapshot, request, seed, preferences);
-    decision.nearest = find_nearest(snapshot, request, decision);
+    decision.nearest = find_nearest(snapshot, request, decision, preferences);
     return decision;
 }
 
@@ -189,17 +192,23 @@ Error refusal(const Decision& decision, std::string_view vm_name) {
                              nearest_way_out(decision)));
 }
 
-Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request) {
+Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request,
+                         const Preferences& preferences) {
     const Host* row = snapshot.hosts.find(host);
     if (row == nullptr || row->state == HostState::removed) return gone(host);
-    return guard(snapshot, request, view_host(snapshot, host, request.vm), surroundings(snapshot, request, {}));
+    const Surroundings around{.groups = view_groups(snapshot, &request.spec, request.vm),
+                              .load = preferences.load.get(),
+                              .memory = preferences.memory.get()};
+    return guard(snapshot, request, view_host(snapshot, host, request.vm), around);
 }
 
 Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request) {
     const Host* row = snapshot.hosts.find(basis.host);
     if (row == nullptr || row->state == HostState::removed) return gone(basis.host);
     return guard(snapshot, request, view_host(snapshot, *row, request.vm, residents_now(snapshot, basis)),
-                 {.groups = groups_now(snapshot, basis, request.spec, request.vm)});
+                 {.groups = groups_now(snapshot, basis, request.spec, request.vm),
+                  .load = basis.load.get(),
+                  .memory = basis.memory.get()});
 }
 
 Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request, const JobId& job,

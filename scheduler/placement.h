@@ -14,6 +14,7 @@
 #include <boost/describe/class.hpp>
 
 #include "core/snapshot.h"
+#include "scheduler/memory_admission.h"
 #include "scheduler/plan/load.h"
 #include "scheduler/policy.h"
 #include "scheduler/ways_out.h"
@@ -74,8 +75,9 @@ struct NPlusOne {
 /// How hosts that may take a VM are compared.
 struct Preferences {
     Policies policies;
-    std::shared_ptr<const ClusterLoad> load = {};  ///< what VMs use; null: not known
-    std::optional<NPlusOne> n_plus_one = {};       ///< none: no host's failure is thought of
+    std::shared_ptr<const ClusterLoad> load = {};        ///< what VMs use; null: not known
+    std::optional<NPlusOne> n_plus_one = {};             ///< none: no host's failure is thought of
+    std::shared_ptr<const MemoryAdmission> memory = {};  ///< asked where memory is overcommitted; null: nobody knows
 };
 
 struct Decision {
@@ -103,13 +105,17 @@ BOOST_DESCRIBE_STRUCT(Decision, (), (chosen, hosts, snapshot_seq, seed, policy, 
 [[nodiscard]] Error refusal(const Decision& decision, std::string_view vm_name);
 
 /// The guard: whether this one host takes the VM on the rows of this snapshot, by the same rules. Errors:
-/// resource_exhausted, failed_precondition, not_found (the host is gone).
-[[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request);
+/// resource_exhausted, failed_precondition, not_found (the host is gone). Of the preferences what is known of VMs
+/// counts
+/// (`load`, `memory`): give those of the decision, or it may be refused by cruder figures.
+[[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request,
+                                       const Preferences& preferences = {});
 
 /// The same at the price of what has changed since the decision, however many VMs there are (fleet/fleet.h).
 [[nodiscard]] Result<void> check_claim(const Snapshot& snapshot, const Basis& basis, const PlacementRequest& request);
 
-/// The claim that a job must persist for this placement, with QEMU's own need in it.
+/// The claim that a job must persist for this placement: the maximum, with QEMU's own need in it. Where the VM is
+/// promised less, its row says so once it has one (host_view.h); a reservation stays whole.
 [[nodiscard]] Claim make_claim(const Snapshot& snapshot, const HostId& host, const PlacementRequest& request,
                                const JobId& job, Timestamp now);
 

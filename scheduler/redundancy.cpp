@@ -20,15 +20,19 @@ std::string_view apart_group(const std::string& anti_affinity, const VmPlacement
     return apart != terms.end() ? std::string_view(apart->group) : std::string_view();
 }
 
-/// What the VM needs wherever it starts again: QEMU's need is counted as the accelerator that needs more has it.
+/// What the VM needs wherever it starts again: QEMU's need is counted as the accelerator that needs more has it. A host
+/// that overcommits holds what it promises it: its minimum.
 Absorber::Guest guest_of(const VmSpec& spec) {
     const Bytes overhead = std::max(qemu_overhead(spec, Accelerator::kvm), qemu_overhead(spec, Accelerator::tcg));
     return {.memory = (spec.memory + overhead).count(),
             .vcpus = spec.vcpus,
-            .apart = number_of(apart_group(spec.anti_affinity, spec.placement))};
+            .apart = number_of(apart_group(spec.anti_affinity, spec.placement)),
+            .squeezed = may_be_squeezed(spec) ? (spec.memory - guaranteed_memory(spec)).count() : 0};
 }
 
-Absorber::Guest guest_of(const Claim& claim) {
+Absorber::Guest guest_of(const Arrival& arrival) {
+    if (arrival.vm != nullptr) return guest_of(arrival.vm->spec);
+    const Claim& claim = *arrival.claim;
     return {.memory = claim.memory.count(),
             .vcpus = claim.vcpus,
             .apart = number_of(apart_group(claim.anti_affinity, claim.placement))};
@@ -56,9 +60,10 @@ void Redundancy::set(const HostView& view) {
                               .counts = works,
                               .free_memory = view.free_memory().count(),
                               .free_vcpus = view.free_vcpus(),
-                              .guests = {}};
+                              .guests = {},
+                              .squeezes = overcommits(host)};
     for (const Vm* vm : view.vms) state.guests.push_back(guest_of(vm->spec));
-    for (const Claim* claim : view.arriving) state.guests.push_back(guest_of(*claim));
+    for (const Arrival& arrival : view.arriving) state.guests.push_back(guest_of(arrival));
     absorber_.set(index_of(host.id), std::move(state));
 }
 

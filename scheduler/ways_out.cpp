@@ -12,6 +12,8 @@
 #include "scheduler/fleet/residency.h"
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
+#include "scheduler/rules/memory_fit.h"
+#include "scheduler/rules/working_set_fit.h"
 
 namespace ballast::scheduler {
 namespace {
@@ -104,6 +106,17 @@ class HostSearch {
     /// The largest memory that fits there, in whole MiB (or huge pages), if that is still enough for its minimum.
     void add_lower_memory() {
         const VmSpec& spec = request_.spec;
+        const VmSpec smaller = overcommits(host_) ? with_less_risk() : with_less_promised();
+        if (smaller.memory >= spec.memory || smaller.memory < std::max(spec.memory_minimum, smallest_vm)) return;
+        const double part = 1 - smaller.memory / spec.memory;
+        add({.kind = ChangeKind::lower_memory,
+             .memory = smaller.memory,
+             .text = fmt::format("its memory is lowered by {} to {}", spec.memory - smaller.memory, smaller.memory),
+             .effort = 2 + 4 * part});
+    }
+
+    [[nodiscard]] VmSpec with_less_promised() const {
+        const VmSpec& spec = request_.spec;
         const Bytes free = view().free_memory();
         const Bytes step = std::max(mebibytes(1), spec.placement.hugepage_size.value_or(mebibytes(1)));
         VmSpec smaller = spec;
@@ -114,12 +127,29 @@ class HostSearch {
             next.memory += step;
             if (memory_demand(next, host_) > free) break;
         }
-        if (smaller.memory >= spec.memory || smaller.memory < std::max(spec.memory_minimum, smallest_vm)) return;
-        const double part = 1 - smaller.memory / spec.memory;
-        add({.kind = ChangeKind::lower_memory,
-             .memory = smaller.memory,
-             .text = fmt::format("its memory is lowered by {} to {}", spec.memory - smaller.memory, smaller.memory),
-             .effort = 2 + 4 * part});
+        return smaller;
+    }
+
+    /// Found by halving: what a smaller VM risks only the rule can say.
+    [[nodiscard]] VmSpec with_less_risk() const {
+        const Bytes step = std::max(mebibytes(1), request_.spec.placement.hugepage_size.value_or(mebibytes(1)));
+        const HostView now = view();
+        const Surroundings around = what_is_known();
+        PlacementRequest smaller = request_;
+        std::int64_t fitting = 0;  // in steps
+        std::int64_t refused = (request_.spec.memory.count() + step.count() - 1) / step.count();
+        while (refused - fitting > 1) {
+            const std::int64_t tried = fitting + (refused - fitting) / 2;
+            smaller.spec.memory = step * tried;
+            const Candidate candidate{snapshot_, smaller, now, around};
+            (MemoryFit{}.fits(candidate) && WorkingSetFit{}.fits(candidate) ? fitting : refused) = tried;
+        }
+        smaller.spec.memory = step * fitting;
+        return smaller.spec;
+    }
+
+    [[nodiscard]] Surroundings what_is_known() const {
+        return {.groups = {}, .load = basis_.load.get(), .memory = basis_.memory.get()};
     }
 
     void add_fewer_vcpus() {
@@ -159,7 +189,7 @@ class HostSearch {
         for (const Change& change : changes) apply_change(change, changed, request);
         const HostView after =
             view_host(changed, *changed.hosts.find(host_.id), request.vm, residents_now(changed, basis_));
-        Surroundings around;
+        Surroundings around = what_is_known();
         around.groups = groups_now(changed, basis_, request.spec, request.vm);
         return fits({changed, request, after, around});
     }
@@ -289,11 +319,13 @@ void apply_change(const Change& change, Snapshot& snapshot, PlacementRequest& re
 }
 
 std::optional<NearestHost> find_nearest(const Snapshot& snapshot, const PlacementRequest& request,
-                                        const Decision& decision) {
+                                        const Decision& decision, const Preferences& preferences) {
     std::optional<NearestHost> best;
     const auto refused = nearest_first(snapshot, request.vm, decision);
     if (refused.empty()) return best;
-    const Basis basis = common_basis(snapshot, request.spec);
+    Basis basis = common_basis(snapshot, request.spec);
+    basis.load = preferences.load;
+    basis.memory = preferences.memory;
     for (const HostVerdict* verdict : refused) {
         auto ways = HostSearch(request, *verdict, basis).ways();
         if (ways.empty()) continue;

@@ -17,6 +17,7 @@ namespace ballast::scheduler {
 
 struct PlacementRequest;
 struct Decision;
+struct Preferences;
 
 enum class ChangeKind : std::uint8_t {
     move_away,
@@ -73,9 +74,9 @@ BOOST_DESCRIBE_STRUCT(Conflict, (), (rules, text))
 void apply_change(const Change& change, Snapshot& snapshot, PlacementRequest& request);
 
 /// Of the decision's refused hosts the one that needs the least; nothing where no single change and no two of them are
-/// enough for any host.
+/// enough for any host. With the preferences of the decision.
 [[nodiscard]] std::optional<NearestHost> find_nearest(const Snapshot& snapshot, const PlacementRequest& request,
-                                                      const Decision& decision);
+                                                      const Decision& decision, const Preferences& preferences);
 
 /// Precondition: no host was chosen.
 [[nodiscard]] std::optional<Conflict> find_conflict(const Snapshot& snapshot, const PlacementRequest& request,

@@ -182,7 +182,8 @@ PlacedBatch place_batch(const std::shared_ptr<const Snapshot>& snapshot, std::ve
     PlacedBatch batch{.members = std::move(members), .decision = {}, .bases = {}};
     batch.decision = scheduler::plan_batch(*snapshot, batch.members, snapshot->seq, preferences);
     if (!batch.decision.placed) return batch;
-    const scheduler::Fleet fleet(snapshot);
+    scheduler::Fleet fleet(snapshot);
+    fleet.prefer({.policies = {}, .load = preferences.load, .memory = preferences.memory});
     for (std::size_t i = 0; i < batch.members.size(); ++i)
         batch.bases.push_back(fleet.basis_of(batch.decision.places[i].host, batch.members[i].request.spec));
     return batch;

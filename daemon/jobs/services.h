@@ -56,9 +56,11 @@ struct Services {
     Settings settings;
     std::shared_ptr<MigrationDesk> migrations;  ///< lanes, curves, forecasts and the moves that run
     std::shared_ptr<PlanDesk> plans;            ///< makes plans, keeps the load history
-    /// How hosts that may take a VM are compared: the cluster's policies, and what VMs use. Loop thread.
+    /// How hosts that may take a VM are compared: the cluster's policies, what VMs use, and `memory`. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
     ShrinkBeforeMove shrink_before_move = {};  ///< empty: VMs are moved as they are
+    /// What is known of the memory that VMs want (scheduler/memory_admission.h); null: nothing. Loop thread.
+    std::function<std::shared_ptr<const scheduler::MemoryAdmission>()> memory = [] { return nullptr; };
     std::shared_ptr<Placer> placer = {};  ///< where VMs go; the engine makes it where none is given
 };
 

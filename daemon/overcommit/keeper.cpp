@@ -56,6 +56,13 @@ std::vector<memory::GroupCount> groups_of(const std::vector<memory::VmMemory>& v
     return groups;
 }
 
+/// Saved now, less what un-sharing takes back within an hour.
+Bytes sure_sharing_of(const std::optional<memory::KsmReading>& ksm, const memory::KsmMemo& memo) {
+    constexpr Milliseconds hour{3'600'000};
+    const Bytes saved = memory::saved_by(ksm);
+    return saturating_sub(saved, memory::unsharing_within(memo, saved, hour).memory);
+}
+
 }  // namespace
 
 void Keeper::restore(const std::string& text) {
@@ -303,7 +310,10 @@ void Keeper::publish(const Sweep& sweep, const memory::Decisions& decisions) {
                         .saving = memory::saving_of(memo_.sharing, groups_of(sweep.vms, decisions)),
                         .unmet = decisions.unmet,
                         .admits = decisions.admits,
-                        .vms = {}};
+                        .vms = {},
+                        .sure_sharing = sure_sharing_of(sweep.host.ksm, memo_.ksm),
+                        .sharing = memo_.sharing,
+                        .model = memory::measured_model(memo_.correlation, {})};
     for (std::size_t i = 0; i < sweep.vms.size(); ++i) {
         const memory::VmMemory& vm = sweep.vms[i];
         picture.vms.push_back({.vm = vm.id,

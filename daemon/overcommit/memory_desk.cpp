@@ -58,13 +58,13 @@ store::Task<> ask_planner(jobs::Services services, HostId host, std::string why)
 
 }  // namespace
 
-MemoryDesk::MemoryDesk(const jobs::Services& services, MemorySettings settings,
+MemoryDesk::MemoryDesk(const jobs::Services& services, std::shared_ptr<PictureBoard> board, MemorySettings settings,
                        std::function<std::optional<Seen>(const HostId&)> see)
     : around_(std::make_shared<Surroundings>(Surroundings{.executor = services.executor,
                                                           .store = services.store,
                                                           .hosts = services.hosts,
                                                           .clock = services.clock,
-                                                          .board = std::make_shared<PictureBoard>(),
+                                                          .board = std::move(board),
                                                           .settings = std::move(settings),
                                                           .see = std::move(see),
                                                           .ask_for_a_move =

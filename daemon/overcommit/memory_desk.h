@@ -13,7 +13,8 @@ namespace ballast::overcommit {
 
 class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
   public:
-    MemoryDesk(const jobs::Services& services, MemorySettings settings,
+    /// Publishes on the board, which others ask, too.
+    MemoryDesk(const jobs::Services& services, std::shared_ptr<PictureBoard> board, MemorySettings settings,
                std::function<std::optional<Seen>(const HostId&)> see = {});
 
     /// Reads back what was kept and begins to look. Needs to be owned by a shared_ptr.
@@ -24,8 +25,6 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     /// Where it pays by the last sweep of its host: the VM is taken down to its working set and margin, and waited for.
     /// Never fails a move: what goes wrong is logged. The host that it comes to gives it back.
     drivers::Task<> shrink_before_move(VmId vm, BytesPerSecond bandwidth);
-
-    [[nodiscard]] const std::shared_ptr<PictureBoard>& board() const { return around_->board; }
 
   private:
     void follow(const HostId& host);

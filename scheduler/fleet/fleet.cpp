@@ -164,7 +164,8 @@ void Fleet::look_through(Search& search, const std::vector<Slot>& own) {
         if (const auto slot = residency_.find(*request.only)) look(*slot);
         return;
     }
-    if (!has_class(*snapshot(), request)) {
+    const bool has_past = load_of(preferences_.load.get(), request.vm) != nullptr;  // it is scored by that
+    if (has_past || !has_class(*snapshot(), request)) {
         for (Slot slot = 0; slot < views_.size(); ++slot) look(slot);
         return;
     }
@@ -201,7 +202,9 @@ Basis Fleet::basis_of(const HostId& host, const VmSpec& spec) const {
                 .residents = {},
                 .groups = groups_of(spec),
                 .members = residency_.members_of(spec),
-                .places = places_};
+                .places = places_,
+                .load = preferences_.load,
+                .memory = preferences_.memory};
     if (const auto slot = residency_.find(host)) basis.residents = residency_.places()[*slot].residents;
     const auto held = [&](const auto& claim) { return snapshot()->claims.find(claim->id) == nullptr; };
     std::erase_if(basis.residents.claims, held);

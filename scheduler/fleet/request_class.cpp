@@ -10,12 +10,12 @@
 namespace ballast::scheduler {
 namespace {
 
-/// Read by no rule and no score: names, addresses and what only the guest or a later job knows.
+/// Read by no rule and no score: names, addresses and what only the guest or a later job knows. `boot` is read where
+/// memory is overcommitted: VMs that boot one kernel are alike.
 template <class Row>
 constexpr std::array<std::string_view, 0> not_asked{};
 template <>
-constexpr std::array<std::string_view, 8> not_asked<VmSpec>{"boot",      "serial", "balloon",       "labels",
-                                                            "autostart", "moves",  "memory_policy", "migration"};
+constexpr std::array<std::string_view, 5> not_asked<VmSpec>{"serial", "labels", "autostart", "moves", "migration"};
 template <>
 constexpr std::array<std::string_view, 2> not_asked<NicSpec>{"mac", "model"};
 template <>

@@ -123,6 +123,15 @@ void Residency::mark(Slot slot, Changes& changes) {
     changes.slots.push_back(slot);
 }
 
+/// Where memory is overcommitted, the row of a claim's VM says what it is promised (host_view.h).
+void Residency::mark_claimed(const VmId& id, Changes& changes) {
+    const auto claims = vm_claims_.find(id);
+    if (claims == vm_claims_.end()) return;
+    for (const ClaimId& claim : claims->second)
+        for (const Slot slot : claims_.at(claim).slots)
+            if (places_[slot].host && overcommits(*places_[slot].host)) mark(slot, changes);
+}
+
 void Residency::settle_host(const HostId& id, Changes& changes) {
     const Slot slot = slot_of(id);
     places_[slot].host = snapshot_->hosts.find_ptr(id);
@@ -146,6 +155,7 @@ void Residency::forget_vm(const VmId& id, Changes& changes) {
 
 void Residency::settle_vm(const VmId& id, Changes& changes) {
     forget_vm(id, changes);
+    mark_claimed(id, changes);
     const auto row = snapshot_->vms.find_ptr(id);
     if (!row) return;
     const auto hosts = hosts_of(*row);

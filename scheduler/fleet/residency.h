@@ -14,6 +14,7 @@
 
 #include "core/snapshot.h"
 #include "scheduler/host_view.h"
+#include "scheduler/memory_admission.h"
 
 namespace ballast::scheduler {
 
@@ -50,6 +51,7 @@ class Residency {
   private:
     Slot slot_of(const HostId& host);
     void mark(Slot slot, Changes& changes);
+    void mark_claimed(const VmId& id, Changes& changes);
     void settle_host(const HostId& id, Changes& changes);
     void settle_vm(const VmId& id, Changes& changes);
     void settle_claim(const ClaimId& id, Changes& changes);
@@ -81,9 +83,11 @@ struct Basis {
     std::shared_ptr<const Snapshot> snapshot;
     HostId host;
     Residents residents;
-    std::vector<std::string> groups;  ///< of the VM
-    Residents members;                ///< of these groups, on any host
-    Groups places;                    ///< hosts and zones that accept work; no group
+    std::vector<std::string> groups;               ///< of the VM
+    Residents members;                             ///< of these groups, on any host
+    Groups places;                                 ///< hosts and zones that accept work; no group
+    std::shared_ptr<const ClusterLoad> load = {};  ///< what the decision knew of VMs
+    std::shared_ptr<const MemoryAdmission> memory = {};
 };
 
 /// Each group of the VM once.

@@ -54,11 +54,12 @@ Result<void> check_vm(const Snapshot& snapshot, const PlanStep& step) {
 
 }  // namespace
 
-Result<void> check_step(const Snapshot& snapshot, const ClusterPlan& plan, const PlanStep& step) {
+Result<void> check_step(const Snapshot& snapshot, const ClusterPlan& plan, const PlanStep& step,
+                        const Preferences& preferences) {
     BALLAST_CHECK(check_before(snapshot, plan, step));
     BALLAST_CHECK(check_vm(snapshot, step));
     const Vm& vm = *snapshot.vms.find(step.vm);
-    const auto taken = check_claim(snapshot, step.to, plan::move_request(vm, step.from));
+    const auto taken = check_claim(snapshot, step.to, plan::move_request(vm, step.from), preferences);
     if (taken) return {};
     return std::unexpected(while_doing(taken.error(), "{} can't be made any more; plan again", label(step)));
 }

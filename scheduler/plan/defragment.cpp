@@ -55,7 +55,7 @@ class Clearer {
         const HostRow& row = model_.hosts[pos(host)];
         std::int64_t vcpus = row.vcpus_kept + big.vcpus;
         for (const Index vm : field_.vms_on(host)) vcpus += model_.vms[pos(vm)].vcpus;
-        return {memory_demand(big, *row.row).count() - field_.free_memory(host), vcpus - row.vcpus};
+        return {memory_promise(big, *row.row).count() - field_.free_memory(host), vcpus - row.vcpus};
     }
 
     [[nodiscard]] bool in_the_way(Index vm) const {

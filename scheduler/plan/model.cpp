@@ -73,6 +73,8 @@ class Maker {
         : snapshot_(snapshot), load_(load) {
         model_.snapshot = &snapshot;
         model_.options = options;
+        if (std::ranges::any_of(snapshot.hosts.rows(), [](const auto& host) { return overcommits(*host); }))
+            model_.load = std::make_shared<const ClusterLoad>(load);
         for (const RecentMove& move : recent) recent_[move.vm].push_back(&move);
         snapshot.claims.for_each([&](const Claim& claim) { claimed_.insert(claim.vm); });
     }
@@ -102,7 +104,7 @@ class Maker {
             row.cores = std::max(0, host.settings.cpu_capacity.value_or(host.facts.cpus) - host.settings.reserved_cpus);
             row.memory = usable_memory(host).count();
             row.vcpus = usable_vcpus(host);
-            row.accelerator = accelerator_of(host) == Accelerator::kvm ? 0 : 1;
+            row.kind = kind_of(accelerator_of(host), overcommits(host));
             row.drained = options().goal == Goal::evacuate && named(host.id);
             row.target = accepts_work(host) && !host.confirmed_dead && !row.drained;
             // Whole hosts that are emptied or cleared take what it takes.
@@ -140,8 +142,11 @@ class Maker {
         row.row = &vm;
         row.home = index_.at(*vm.host);
         row.vcpus = vm.spec.vcpus;
-        for (const auto& [at, kind] : {std::pair{0U, Accelerator::kvm}, std::pair{1U, Accelerator::tcg}})
-            row.memory.at(at) = (vm.spec.memory + qemu_overhead(vm.spec, kind)).count();
+        for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg})
+            for (const bool overcommitted : {false, true})
+                row.memory.at(kind_of(accelerator, overcommitted)) =
+                    memory_promise(vm.spec, accelerator, overcommitted).count();
+        row.squeezed = row.memory.at(0) - row.memory.at(2);
         for_each_group(vm.spec, [&](const std::string& group) {
             row.groups.push_back(groups_.try_emplace(group, static_cast<Index>(groups_.size())).first->second);
         });
@@ -153,9 +158,20 @@ class Maker {
         model_.vms.push_back(std::move(row));
     }
 
+    /// The whole promise, and where it is overcommitted what placement takes for the working set (memory_demand.h).
+    static void guess_memory(VmRow& row, const VmSpec& spec, const Host& home) {
+        row.memory_mean = static_cast<double>(spec.memory.count());
+        if (!overcommits(home)) return;
+        const MemoryDemand demand = memory_demand(spec, home, nullptr);
+        const auto deviation = static_cast<double>(demand.deviation.count());
+        row.memory_mean -= static_cast<double>((demand.maximum - demand.working_set).count());
+        row.memory_variance = deviation * deviation;
+    }
+
     void add_load(VmRow& row, const Vm& vm) {
         const bool runs = vm.state == VmState::running;
-        row.memory_mean = static_cast<double>(vm.spec.memory.count());
+        const Host& home = *model_.hosts[pos(row.home)].row;
+        guess_memory(row, vm.spec, home);
         const auto found = load_.vms.find(vm.id);
         if (found == load_.vms.end()) {
             const double guess = runs ? share_without_statistics * vm.spec.vcpus : 0;
@@ -169,7 +185,7 @@ class Maker {
             model_.cpu.push_back(runs ? mean : 0);
         }
         row.cpu_variance = runs ? load.cpu_deviation * load.cpu_deviation : 0;
-        if (load.working_set == Bytes(0)) return;
+        if (load.working_set == Bytes(0) || (overcommits(home) && !may_be_squeezed(vm.spec))) return;
         row.memory_mean = static_cast<double>(load.working_set.count());
         const auto deviation = static_cast<double>(load.working_set_deviation.count());
         row.memory_variance = deviation * deviation;

@@ -33,7 +33,7 @@ struct HostRow {
     std::int64_t kept = 0;    ///< promised to what is no VM of the model: claims, VMs in transition
     std::int64_t vcpus = 0;   ///< that may be promised
     std::int64_t vcpus_kept = 0;
-    std::size_t accelerator = 0;  ///< index of VmRow::memory
+    std::size_t kind = 0;         ///< index of VmRow::memory: kind_of
     bool target = false;          ///< may take VMs
     bool drained = false;         ///< to be emptied by request
     std::int64_t moves_left = 0;  ///< that may still touch it within the hour
@@ -46,7 +46,8 @@ struct VmRow {
     bool movable = false;
     bool must_leave = false;               ///< its host is emptied, or a rule is broken where it is
     std::string pinned;                    ///< why it may not be moved
-    std::array<std::int64_t, 2> memory{};  ///< with QEMU's own need, by accelerator
+    std::array<std::int64_t, 4> memory{};  ///< that it is promised, with QEMU's own need, by kind of host
+    std::int64_t squeezed = 0;             ///< so much less where memory is overcommitted
     std::int64_t vcpus = 0;
     Index apart = -1;           ///< VMs of one number never share a host: the group of spec.anti_affinity
     std::vector<Index> groups;  ///< all that it is a member of
@@ -58,6 +59,7 @@ struct VmRow {
 
 struct Model {
     const Snapshot* snapshot = nullptr;
+    std::shared_ptr<const ClusterLoad> load;
     PlanOptions options;
     std::vector<Slot> slots;
     double span = 0;             ///< seconds of all slots
@@ -70,11 +72,16 @@ struct Model {
 
     [[nodiscard]] const double* cpu_of(Index vm) const { return cpu.data() + pos(vm) * slots.size(); }
     [[nodiscard]] std::int64_t memory_of(Index vm, Index host) const {
-        return vms[pos(vm)].memory[hosts[pos(host)].accelerator];
+        return vms[pos(vm)].memory[hosts[pos(host)].kind];
     }
     [[nodiscard]] Assignment homes() const;
     [[nodiscard]] std::optional<Index> index_of(const HostId& id) const;
 };
+
+/// Hosts of one kind promise a VM the same.
+[[nodiscard]] constexpr std::size_t kind_of(Accelerator accelerator, bool overcommitted) {
+    return (accelerator == Accelerator::kvm ? 0U : 1U) + (overcommitted ? 2U : 0U);
+}
 
 /// Errors: invalid_argument (a load that is no number).
 [[nodiscard]] Result<Model> make_model(const Snapshot& snapshot, const ClusterLoad& load,

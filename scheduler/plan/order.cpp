@@ -207,9 +207,10 @@ std::vector<Move> whole_bundles(const std::vector<Move>& moves, const Assignment
     return kept;
 }
 
-/// What each move waits for. Arrivals up to a move fit once the earliest departures have made room for them; these, and
-/// what concerns the same VM or its group, must have ended. Any moves that wait for nothing of each other may then run
-/// at once: the last one of those under way has counted the others.
+/// What each move waits for. Arrivals up to a move fit once the earliest departures have made room for them (where
+/// memory is overcommitted, once all that come before it have); these, and what concerns the same VM or its group, must
+/// have ended. Any moves that wait for nothing of each other may then run at once: the last one of those under way has
+/// counted the others.
 class Waits {
   public:
     Waits(const Model& model, std::vector<Move>& moves) : model_(model), moves_(moves) {
@@ -255,7 +256,9 @@ class Waits {
         Room& room = rooms_[pos(move.to)];
         room.memory -= model_.memory_of(move.vm, move.to);
         room.vcpus -= model_.vms[pos(move.vm)].vcpus;
-        while ((room.memory < 0 || room.vcpus < 0) && !room.leaving.empty()) {
+        const bool counted =
+            overcommits(*model_.hosts[pos(move.to)].row);  // on whoever has left, as its risk was judged
+        while ((counted || room.memory < 0 || room.vcpus < 0) && !room.leaving.empty()) {
             const int first = room.leaving.front();
             const Index gone = moves_[static_cast<std::size_t>(first)].vm;
             room.memory += model_.memory_of(gone, move.to);

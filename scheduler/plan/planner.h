@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "scheduler/balance/plan.h"
+#include "scheduler/placement.h"
 #include "scheduler/plan/cluster_plan.h"
 #include "scheduler/plan/load.h"
 
@@ -56,6 +57,7 @@ struct PlanOptions {
     std::uint64_t seed = 1;
     std::uint64_t effort = 0;  ///< 0: what a cluster of this size deserves
     Timestamp now;
+    std::shared_ptr<const MemoryAdmission> memory = {};  ///< asked of each step where memory is overcommitted
 };
 
 /// Errors: invalid_argument naming the option (a budget of 0, a weight that is no number, a host that is unknown).
@@ -65,7 +67,9 @@ struct PlanOptions {
                                                const balance::Stop& stop);
 
 /// Whether the step may still be made on the rows of this moment: the VM is where the plan has it, unchanged, and the
-/// target takes it by every rule. Errors: failed_precondition or resource_exhausted with what has changed.
-[[nodiscard]] Result<void> check_step(const Snapshot& snapshot, const ClusterPlan& plan, const PlanStep& step);
+/// target takes it by every rule, with what is known of VMs now (placement.h, check_claim). Errors: failed_precondition
+/// or resource_exhausted with what has changed.
+[[nodiscard]] Result<void> check_step(const Snapshot& snapshot, const ClusterPlan& plan, const PlanStep& step,
+                                      const Preferences& preferences = {});
 
 }  // namespace ballast::scheduler

@@ -19,10 +19,6 @@ Vm moved(const Vm& vm, const HostId& from, const HostId& to) {
 
 }  // namespace
 
-Bytes lost_sharing(const Vm& /*vm*/, const HostView& /*target*/) {
-    return {};
-}
-
 Replay::Replay(const Model& model)
     : model_(&model), snapshot_(*model.snapshot), views_(model.views), groups_(model), at_(model.homes()) {
     std::unordered_map<HostId, std::size_t> index;
@@ -36,22 +32,36 @@ Replay::Replay(const Model& model)
             if (const auto at = index.find(host); at != index.end()) residents_[at->second].claims.push_back(claim);
 }
 
+Surroundings Replay::with_memory(Surroundings around) const {
+    around.load = model_->load.get();
+    around.memory = model_->options.memory.get();
+    return around;
+}
+
+/// Memory that the VM shares with others where it was seen, and that the target has to back once more. A target that
+/// promises whole maxima holds them without any sharing.
+Bytes Replay::lost_sharing(Index vm, Index to) const {
+    const MemoryAdmission* memory = model_->options.memory.get();
+    if (memory == nullptr || !overcommits(*model_->hosts[pos(to)].row)) return {};
+    return memory->lost_sharing(model_->vms[pos(vm)].row->id);
+}
+
 std::vector<RuleVerdict> Replay::judge(Index vm, Index to) const {
     const Vm& row = *model_->vms[pos(vm)].row;
     const auto request = move_request(row, model_->hosts[pos(host_of(vm))].row->id);
-    return judge_all({snapshot_, request, view(to), groups_.around(vm)});
+    return judge_all({snapshot_, request, view(to), around(vm)});
 }
 
 bool Replay::accepts(Index vm, Index to) const {
     const Vm& row = *model_->vms[pos(vm)].row;
     const auto request = move_request(row, model_->hosts[pos(host_of(vm))].row->id);
-    return all_accept({snapshot_, request, view(to), groups_.around(vm)}) && keeps_spare(vm, to);
+    return all_accept({snapshot_, request, view(to), around(vm)}) && keeps_spare(vm, to);
 }
 
 bool Replay::accepts(const VmSpec& spec, Index host) const {
     PlacementRequest request;
     request.spec = spec;
-    return all_accept({snapshot_, request, view(host), {.groups = view_groups(snapshot_, &spec, VmId())}});
+    return all_accept({snapshot_, request, view(host), with_memory({.groups = view_groups(snapshot_, &spec, VmId())})});
 }
 
 /// Readiness is no rule about where VMs are: a host in maintenance is emptied by an order, not mended.
@@ -62,8 +72,8 @@ std::vector<RuleVerdict> Replay::broken(Index vm) const {
     request.spec = row.spec;
     request.vm = row.id;
     const HostView without = view_host(snapshot_, *model_->hosts[pos(host)].row, row.id, residents_[pos(host)]);
-    const Surroundings around = groups_.around(vm);
-    const Candidate candidate{snapshot_, request, without, around};
+    const Surroundings surroundings = around(vm);
+    const Candidate candidate{snapshot_, request, without, surroundings};
     if (all_accept(candidate)) return {};
     auto verdicts = judge_all(candidate);
     std::erase_if(verdicts,
@@ -78,8 +88,8 @@ std::size_t Replay::count_broken(const std::vector<Index>& vms) const {
 bool Replay::outlived_by_groups(Index vm, Index to) {
     const VmRow& row = model_->vms[pos(vm)];
     if (row.groups.empty()) return true;
-    const Surroundings around = groups_.around(vm);
-    const bool spread = std::ranges::any_of(around.groups.of, [](const auto& group) {
+    const Surroundings surroundings = groups_.around(vm);
+    const bool spread = std::ranges::any_of(surroundings.groups.of, [](const auto& group) {
         return group.second.demand.at(AffinityKind::spread, AffinityScope::host) > 0 ||
                group.second.demand.at(AffinityKind::spread, AffinityScope::zone) > 0;
     });
@@ -113,7 +123,7 @@ StepProof Replay::make(Index vm, Index to) {
     if (spare_) spare_->move(vm, to);
     view_again(from);
     view_again(to);
-    proof.target_free_after = saturating_sub(view(to).free_memory(), lost_sharing(row, view(to)));
+    proof.target_free_after = saturating_sub(view(to).free_memory(), lost_sharing(vm, to));
     proof.rules = fmt::format("{} rules hold", count_rules());
     return proof;
 }

@@ -1,7 +1,8 @@
 #pragma once
 // The moves of a plan made one by one on a scratch copy of the snapshot, each judged by every ordinary rule on the rows
 // of that moment: the proof that a plan is safe at each step. The VM counts on both hosts while it moves, since it
-// still counts where it leaves when the target is asked. Decides nothing beyond the rules. Pure.
+// still counts where it leaves when the target is asked. Decides nothing beyond the rules, which ask what is known of
+// memory (memory_admission.h). Pure.
 
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ class Replay {
     void take_out(Index vm);
 
   private:
+    [[nodiscard]] Surroundings around(Index vm) const { return with_memory(groups_.around(vm)); }
+    [[nodiscard]] Surroundings with_memory(Surroundings around) const;
+    [[nodiscard]] Bytes lost_sharing(Index vm, Index to) const;
     [[nodiscard]] std::size_t count_broken(const std::vector<Index>& vms) const;
     void forget(Index vm, Index host);
     void view_again(Index host);
@@ -52,10 +56,5 @@ class Replay {
     mutable std::optional<Spare> spare_;  ///< it remembers what it has found out
     Assignment at_;
 };
-
-/// Memory that is shared with VMs of the same image where it is, and would have to be backed once more at the target.
-/// Nothing is known of it until the memory controller measures it, so nothing is added to what QEMU may need at most:
-/// placement promises whole maxima, and these hold without any sharing.
-[[nodiscard]] Bytes lost_sharing(const Vm& vm, const HostView& target);
 
 }  // namespace ballast::scheduler::plan

@@ -9,6 +9,7 @@ Spare::Spare(const Model& model) : model_(&model), at_(model.homes()), hosts_(mo
         const HostRow& row = model.hosts[h];
         hosts_[h].takes = row.target;
         hosts_[h].counts = row.target;
+        hosts_[h].squeezes = overcommits(*row.row);
         hosts_[h].free_memory = row.memory - row.kept;
         hosts_[h].free_vcpus = row.vcpus - row.vcpus_kept;
     }
@@ -22,15 +23,17 @@ Spare::Spare(const Model& model) : model_(&model), at_(model.homes()), hosts_(mo
 
 Absorber::Guest Spare::guest(Index vm, Index host) const {
     const VmRow& row = model_->vms[pos(vm)];
-    return {.memory = model_->memory_of(vm, host),
+    const bool less = overcommits(*model_->hosts[pos(host)].row);
+    return {.memory = model_->memory_of(vm, host) + (less ? row.squeezed : 0),
             .vcpus = row.vcpus,
-            .apart = row.apart < 0 ? 0 : static_cast<std::uint64_t>(row.apart) + 1};
+            .apart = row.apart < 0 ? 0 : static_cast<std::uint64_t>(row.apart) + 1,
+            .squeezed = row.squeezed};
 }
 
 void Spare::count(Index vm, Index host, int sign) {
     Absorber::HostState& state = hosts_[pos(host)];
     const Absorber::Guest one = guest(vm, host);
-    state.free_memory -= sign * one.memory;
+    state.free_memory -= sign * model_->memory_of(vm, host);
     state.free_vcpus -= sign * one.vcpus;
     if (sign > 0)
         state.guests.push_back(one);
@@ -51,13 +54,13 @@ bool Spare::accepts(Index vm, Index to) {
     count(vm, from, -1);
     hosts_[pos(from)].free_memory = before_from.free_memory;
     hosts_[pos(from)].free_vcpus = before_from.free_vcpus;
-    hosts_[pos(to)].free_memory -= guest(vm, to).memory;
+    hosts_[pos(to)].free_memory -= model_->memory_of(vm, to);
     hosts_[pos(to)].free_vcpus -= guest(vm, to).vcpus;
     settle(from);
     settle(to);
     bool good = holds();
     if (good) {
-        hosts_[pos(from)].free_memory += guest(vm, from).memory;
+        hosts_[pos(from)].free_memory += model_->memory_of(vm, from);
         hosts_[pos(from)].free_vcpus += guest(vm, from).vcpus;
         hosts_[pos(to)].guests.push_back(guest(vm, to));
         settle(from);

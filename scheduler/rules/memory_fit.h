@@ -1,5 +1,6 @@
 #pragma once
-// Rejects hosts that cannot back the VM. Counts what is promised, not what is resident, and QEMU's own need.
+// Rejects hosts that cannot back what the VM is promised (host_view.h): its maximum, or where memory is overcommitted
+// its guaranteed minimum; and QEMU's own need. Counts what is promised, not what is resident.
 
 #include "scheduler/rules/rule.h"
 

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "scheduler/host_view.h"
+#include "scheduler/memory_admission.h"
 #include "scheduler/placement.h"
 #include "scheduler/plan/load.h"
 #include "scheduler/policy.h"
@@ -26,10 +27,11 @@ class Redundancy;
 
 /// What lies around the candidates, the same for all of them. Made once for each decision.
 struct Surroundings {
-    Groups groups;                      ///< those of the VM
-    const ClusterLoad* load = nullptr;  ///< what VMs use; null: not known
-    Weights weights = {};               ///< how hosts that fit are compared
-    Redundancy* redundancy = nullptr;   ///< null: N+1 is not asked for
+    Groups groups;                            ///< those of the VM
+    const ClusterLoad* load = nullptr;        ///< what VMs use; null: not known
+    Weights weights = {};                     ///< how hosts that fit are compared
+    Redundancy* redundancy = nullptr;         ///< null: N+1 is not asked for
+    const MemoryAdmission* memory = nullptr;  ///< null: nobody knows better than rules/working_set_fit.h
 };
 
 /// One host asked about one VM.
@@ -42,6 +44,13 @@ struct Candidate {
     [[nodiscard]] const Host& host() const { return *view.host; }
     [[nodiscard]] const VmSpec& spec() const { return request.spec; }
 };
+
+/// By which id something may be known of the VM. One that lies nowhere has no past: all requests of its class must get
+/// the same answer (fleet/request_class.h).
+[[nodiscard]] inline VmId known_vm(const Candidate& candidate) {
+    const Vm* row = candidate.snapshot.vms.find(candidate.request.vm);
+    return row != nullptr && (row->host || !row->definitions.empty()) ? row->id : VmId();
+}
 
 template <class... Args>
 [[nodiscard]] RuleVerdict accept(fmt::format_string<Args...> text, Args&&... args) {

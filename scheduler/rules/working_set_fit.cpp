@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "scheduler/memory_demand.h"
 #include "scheduler/rules/memory_fit.h"
+#include "scheduler/rules/memory_parts.h"
 
 namespace ballast::scheduler {
 namespace {
@@ -23,20 +23,17 @@ struct Sum {
 };
 
 Sum add_up(const Candidate& candidate) {
-    Sum sum{};
+    const MemoryParts parts = memory_parts(candidate);
+    Sum sum{.mean = parts.held, .margin = {}, .most = parts.held};
     double variance = 0;
-    const auto add = [&](const VmSpec& spec, const VmId& id) {
-        const MemoryDemand demand = memory_demand(spec, candidate.host(), load_of(candidate.around.load, id));
+    const auto add = [&](const MemoryDemand& demand) {
         const auto deviation = static_cast<double>(demand.deviation.count());
         sum.mean += demand.working_set;
         sum.most += demand.maximum;
         variance += deviation * deviation;
     };
-    for (const Vm* vm : candidate.view.vms) add(vm->spec, vm->id);
-    const Bytes others = saturating_sub(candidate.view.promised_memory, sum.most);  // claims and caches: all of it
-    sum.mean += others;
-    sum.most += others;
-    add(candidate.spec(), candidate.request.vm);
+    for (const MemoryPart& part : parts.there) add(part.demand);
+    add(parts.fresh.demand);
     sum.margin = Bytes(std::llround(quantile * std::sqrt(variance)));
     return sum;
 }
@@ -45,13 +42,37 @@ bool outgrows(const Candidate& candidate, const Sum& sum) {
     return MemoryFit{}.fits(candidate) && sum.needed() > usable_memory(candidate.host());
 }
 
+bool is_measured(const Candidate& candidate) {
+    return candidate.around.memory != nullptr && overcommits(candidate.host());
+}
+
+MemoryAnswer measured(const Candidate& candidate) {
+    const MemoryParts parts = memory_parts(candidate);
+    return candidate.around.memory->admits(
+        {.host = candidate.host(), .there = parts.there, .fresh = parts.fresh, .held = parts.held});
+}
+
+RuleVerdict in_words(const Candidate& candidate, const MemoryAnswer& answer) {
+    if (answer.admitted) return accept("{}", answer.words);
+    const std::string& host = candidate.host().name;
+    if (answer.missing == Bytes(0)) return lacks_room(reject("{}", answer.words), host + " is out of danger");
+    return lacks_room(
+        reject("{}", answer.words),
+        fmt::format("{} of {} leave {}", answer.about_minimums ? "minimums" : "working sets", answer.missing, host));
+}
+
 }  // namespace
 
 bool WorkingSetFit::fits(const Candidate& candidate) const {
-    return !outgrows(candidate, add_up(candidate));
+    if (!is_measured(candidate)) return !outgrows(candidate, add_up(candidate));
+    return !MemoryFit{}.fits(candidate) || measured(candidate).admitted;
 }
 
 RuleVerdict WorkingSetFit::operator()(const Candidate& candidate) const {
+    if (is_measured(candidate)) {
+        if (!MemoryFit{}.fits(candidate)) return accept("the promises do not fit already");
+        return in_words(candidate, measured(candidate));
+    }
     const Sum sum = add_up(candidate);
     const Host& host = candidate.host();
     const Bytes usable = usable_memory(host);

@@ -1,7 +1,8 @@
 #pragma once
-// Rejects hosts where the working sets of all VMs, with the new one, would outgrow the memory for VMs by more than the
-// stated risk although the promise fits (a host that the promise does not fit is refused by memory_fit already). As
-// long as every VM is promised its whole maximum (host_view.h) that cannot be; it is the guard for promises of less.
+// Rejects hosts where the VMs, with the new one, may want more than there is, although the promises fit (a host that
+// the promises do not fit is refused by memory_fit already). Where memory is overcommitted, whoever measures working
+// sets is asked (memory_admission.h). Where nobody does, working sets are taken as independent and normal, at a risk of
+// 1 %; that also guards a host that does not overcommit, and never refuses one that has promised every VM its maximum.
 
 #include "scheduler/rules/rule.h"
 

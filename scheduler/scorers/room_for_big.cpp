@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/rules/memory_parts.h"
+
 namespace ballast::scheduler {
 namespace {
 
@@ -18,11 +20,12 @@ double places(const Host& host, Bytes free_memory, int free_vcpus) {
 
 double RoomForBig::operator()(const Candidate& candidate) const {
     const Host& host = candidate.host();
-    const Bytes free = candidate.view.free_memory();
+    const MemoryUse use = memory_use(candidate);
+    const Bytes free = saturating_sub(usable_memory(host), use.there);
     const int vcpus = candidate.view.free_vcpus();
     const double before = places(host, free, vcpus);
     if (before == 0) return 1;
-    const Bytes left = saturating_sub(free, memory_demand(candidate.spec(), host));
+    const Bytes left = saturating_sub(free, use.fresh);
     return places(host, left, vcpus - candidate.spec().vcpus) / before;
 }
 

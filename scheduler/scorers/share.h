@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "scheduler/rules/rule.h"
+#include "scheduler/rules/memory_parts.h"
 
 namespace ballast::scheduler {
 
@@ -13,7 +13,8 @@ namespace ballast::scheduler {
 }
 
 [[nodiscard]] inline double memory_used(const Candidate& candidate) {
-    const Bytes used = candidate.view.promised_memory + memory_demand(candidate.spec(), candidate.host());
+    const MemoryUse use = memory_use(candidate);
+    const Bytes used = use.there + use.fresh;
     return share(static_cast<double>(used.count()), static_cast<double>(usable_memory(candidate.host()).count()));
 }
 

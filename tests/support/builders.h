@@ -43,6 +43,9 @@ class HostBuilder {
     HostBuilder& reserve(Bytes memory) {
         return set([&] { host_.settings.reserved_memory = memory; });
     }
+    HostBuilder& memory_policy(MemoryPolicy policy) {
+        return set([&] { host_.memory_policy = policy; });
+    }
     HostBuilder& cpus(int cpus) {
         return set([&] { host_.facts.cpus = cpus; });
     }
@@ -117,6 +120,18 @@ class VmBuilder {
     }
     VmBuilder& memory(Bytes memory) {
         return set([&] { vm_.spec.memory = memory; });
+    }
+    VmBuilder& minimum(Bytes memory) {
+        return set([&] { vm_.spec.memory_minimum = memory; });
+    }
+    VmBuilder& memory_policy(MemoryPolicy policy) {
+        return set([&] { vm_.spec.memory_policy = policy; });
+    }
+    VmBuilder& balloon(bool enabled) {
+        return set([&] { vm_.spec.balloon.enabled = enabled; });
+    }
+    VmBuilder& boots(std::string kernel) {
+        return set([&] { vm_.spec.boot.kernel = std::move(kernel); });
     }
     VmBuilder& vcpus(int vcpus) {
         return set([&] { vm_.spec.vcpus = vcpus; });

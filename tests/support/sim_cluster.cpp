@@ -25,9 +25,9 @@ jobs::Planner relayed(const jobs::Planner& planner) {
                 return planner.plan(snapshot, load, recent, costs, options, run_all, stop);
             },
             .check = [&planner](const Snapshot& snapshot, const scheduler::ClusterPlan& plan,
-                                const scheduler::PlanStep& step) -> Result<void> {
+                                const scheduler::PlanStep& step, const scheduler::Preferences& known) -> Result<void> {
                 if (!planner.check) return {};
-                return planner.check(snapshot, plan, step);
+                return planner.check(snapshot, plan, step, known);
             }};
 }
 

@@ -42,9 +42,11 @@ Result<Now> read_now(const Snapshot& snapshot, const JobId& id) {
     return now;
 }
 
-AdvanceRules rules_of(const Services& services, const Snapshot& snapshot, const JobId& id, const Plan& plan) {
+AdvanceRules rules_of(const Services& services, const Snapshot& snapshot, const JobId& id, const Plan& plan,
+                      scheduler::Preferences known) {
     const Job* job = snapshot.jobs.find(id);
     return {.check = services.plans->check(),
+            .known = std::move(known),
             .outgoing = services.settings.outgoing_migrations,
             .incoming = services.settings.incoming_migrations,
             .asking = plan.approved.has_value(),
@@ -78,9 +80,10 @@ Result<void> call_off(store::Transaction& transaction, const RebalanceMemo& memo
 }
 
 /// A look, and what follows from it, in one transaction: a step is never queued twice.
-Result<void> go_forward(store::Transaction& transaction, const Services& services, const JobId& id) {
+Result<void> go_forward(store::Transaction& transaction, const Services& services, const JobId& id,
+                        const scheduler::Preferences& known) {
     BALLAST_TRY(auto now, read_now(transaction.snapshot(), id));
-    const auto rules = rules_of(services, transaction.snapshot(), id, *now.row);
+    const auto rules = rules_of(services, transaction.snapshot(), id, *now.row, known);
     auto next = advance(transaction.snapshot(), now.plan, now.memo, rules);
     for (const int number : next.ready) {
         const auto step = std::ranges::find(now.plan.steps, number, &PlanStep::number);
@@ -93,7 +96,7 @@ Result<void> go_forward(store::Transaction& transaction, const Services& service
 
 /// Looked at without a transaction first: mostly there is nothing to write.
 bool has_news(const Services& services, const Snapshot& snapshot, const JobId& id, const Now& now) {
-    const auto rules = rules_of(services, snapshot, id, *now.row);
+    const auto rules = rules_of(services, snapshot, id, *now.row, services.preferences());
     const auto next = advance(snapshot, now.plan, now.memo, rules);
     const Job* job = snapshot.jobs.find(id);
     const bool to_call_off = rules.cancelled && std::ranges::any_of(now.memo.steps, [&](const StepRun& run) {
@@ -138,10 +141,10 @@ Task<> carry_out(RunPtr run) {
             BALLAST_CO_CHECK(co_await run->pause(look_again));
             continue;
         }
-        BALLAST_CO_CHECK(
-            co_await run->commit([services = run->services(), id = run->id()](store::Transaction& transaction) {
-                return go_forward(transaction, services, id);
-            }));
+        BALLAST_CO_CHECK(co_await run->commit([services = run->services(), id = run->id(),
+                                               known = run->services().preferences()](store::Transaction& transaction) {
+            return go_forward(transaction, services, id, known);
+        }));
         crash_point("cluster.rebalance.advanced");
     }
 }

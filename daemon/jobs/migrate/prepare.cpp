@@ -188,8 +188,8 @@ Migration new_row(const RunPtr& run, const Vm& vm, const Wanted& wanted, const P
     return row;
 }
 
-Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const Wanted& wanted,
-                       const Planned& planned) {
+Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const Wanted& wanted, const Planned& planned,
+                       const scheduler::Preferences& known) {
     BALLAST_TRY(Vm vm, vm_of(transaction, run->vm()));
     if (vm.host != wanted.from) return fail(Code::conflict, "VM {} moved meanwhile", vm.name);
     if (!lanes_free(transaction.snapshot(), wanted.from, planned.to, run->services().settings))
@@ -197,7 +197,7 @@ Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const
     scheduler::PlacementRequest request = placement_of(run, wanted);
     request.only = planned.to;
     request.exclude.clear();
-    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), planned.to, request));
+    BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), planned.to, request, known));
     BALLAST_CHECK(check_cache(transaction.snapshot(), wanted.from, planned.choice.knobs));
     const std::string where = host_name(transaction.snapshot(), planned.to);
     transaction.put(scheduler::make_claim(transaction.snapshot(), planned.to, request, run->id(), transaction.now()),
@@ -234,10 +234,11 @@ Task<> queue_and_claim(RunPtr run, Wanted wanted, Planned planned) {
     Result<Planned> fresh = meanwhile ? plan_move(run, wanted, planned.to) : std::unexpected(meanwhile.error());
     Result<void> claimed = fresh ? Result<void>{} : std::unexpected(fresh.error());
     if (fresh)
-        claimed = co_await run->done("claim", fmt::format("on {}", host_name(*run->snapshot(), planned.to)),
-                                     [run, wanted, chosen = *fresh](store::Transaction& transaction) {
-                                         return put_claim(transaction, run, wanted, chosen);
-                                     });
+        claimed = co_await run->done(
+            "claim", fmt::format("on {}", host_name(*run->snapshot(), planned.to)),
+            [run, wanted, chosen = *fresh, known = run->services().preferences()](store::Transaction& transaction) {
+                return put_claim(transaction, run, wanted, chosen, known);
+            });
     lanes.leave(run->id());
     co_return claimed;
 }

@@ -120,7 +120,7 @@ class Advance {
             return skip(run,
                         fmt::format("step {} ({}) had to come first and was not made", missing->number, missing->name));
         if (must_wait(step)) return;
-        if (const auto may = rules_.check(snapshot_, plan_, step); !may) {
+        if (const auto may = rules_.check(snapshot_, plan_, step, rules_.known); !may) {
             skip(run, may.error().message());
             return ask_for_replan(run, "can't be made any more: " + may.error().message());
         }

@@ -68,6 +68,7 @@ scheduler::balance::RunAll on_threads(int threads) {
 PlanDesk::PlanDesk(const Services& services, Planner planner, StatsNow stats)
     : store_(services.store),
       clock_(services.clock),
+      memory_(services.memory),
       executor_(services.executor),
       migrations_(services.migrations),
       policy_(services.settings.migration_policy),
@@ -195,6 +196,7 @@ Task<ClusterPlan> PlanDesk::make(PlanAsk ask) {
     BALLAST_CO_TRY(auto options, options_of(*snapshot, ask, settings_, now));
     BALLAST_CO_TRY(const auto budget, budget_of(ask, settings_));
     options.lanes_per_host = lanes_;
+    options.memory = memory_();
     if (const auto table = stats_ ? stats_() : nullptr) loads_.note(*table);
     if (*stopped_) co_return fail(Code::unavailable, "ballastd is ending; nothing was planned");
     auto search = std::make_shared<const Search>(

@@ -69,6 +69,7 @@ class PlanDesk : public std::enable_shared_from_this<PlanDesk> {
 
     std::shared_ptr<store::Store> store_;
     std::shared_ptr<const Clock> clock_;
+    std::function<std::shared_ptr<const scheduler::MemoryAdmission>()> memory_;
     boost::asio::any_io_executor executor_;
     std::shared_ptr<MigrationDesk> migrations_;
     migration::PolicyDefaults policy_;

@@ -117,12 +117,13 @@ struct RebalanceResult {
 BOOST_DESCRIBE_STRUCT(RebalanceResult, (), (plan, goal, moved, failed, cancelled, skipped, replans, may_power_off))
 
 /// check_step of the planner.
-using StepCheck =
-    std::function<Result<void>(const Snapshot&, const scheduler::ClusterPlan&, const scheduler::PlanStep&)>;
+using StepCheck = std::function<Result<void>(const Snapshot&, const scheduler::ClusterPlan&, const scheduler::PlanStep&,
+                                             const scheduler::Preferences&)>;
 
 struct AdvanceRules {
     StepCheck check;
-    int outgoing = 2;  ///< migrations at once, per host
+    scheduler::Preferences known = {};  ///< of VMs, for the check
+    int outgoing = 2;                   ///< migrations at once, per host
     int incoming = 2;
     bool asking = false;     ///< somebody said yes for the VMs that ask
     bool cancelled = false;  ///< nothing new is begun

@@ -24,12 +24,21 @@ State any_state() {
                 .counts = any(0, 5) != 0,
                 .free_memory = any(0, 9),
                 .free_vcpus = any(0, 9),
-                .guests = {}};
+                .guests = {},
+                .squeezes = any(0, 3) == 0};
     const int guests = any(0, 4);
-    for (int i = 0; i < guests; ++i)
-        state.guests.push_back(
-            {.memory = any(1, 6), .vcpus = any(1, 4), .apart = static_cast<std::uint64_t>(any(0, 4))});
+    for (int i = 0; i < guests; ++i) {
+        const int memory = any(1, 6);
+        state.guests.push_back({.memory = memory,
+                                .vcpus = any(1, 4),
+                                .apart = static_cast<std::uint64_t>(any(0, 4)),
+                                .squeezed = any(0, 2) * any(0, memory)});
+    }
     return state;
+}
+
+std::int64_t memory_of(const Guest& guest, const State& host) {
+    return guest.memory - (host.squeezes ? guest.squeezed : 0);
 }
 
 /// Tries every place for every guest.
@@ -43,10 +52,10 @@ bool can_be_absorbed(const std::vector<State>& hosts, std::size_t failed) {
             const bool meets =
                 guest.apart != 0 && std::ranges::find(host.guests, guest.apart, &Guest::apart) != host.guests.end();
             if (i == failed || host.group != hosts[failed].group || !host.takes || meets ||
-                host.free_memory < guest.memory || host.free_vcpus < guest.vcpus)
+                host.free_memory < memory_of(guest, host) || host.free_vcpus < guest.vcpus)
                 continue;
             const State before = host;
-            host.free_memory -= guest.memory;
+            host.free_memory -= memory_of(guest, host);
             host.free_vcpus -= guest.vcpus;
             host.guests.push_back(guest);
             if (place(next + 1)) return true;
@@ -59,7 +68,7 @@ bool can_be_absorbed(const std::vector<State>& hosts, std::size_t failed) {
 
 std::vector<State> with_guest(std::vector<State> hosts, std::size_t host, const Guest& guest) {
     hosts[host].guests.push_back(guest);
-    hosts[host].free_memory -= guest.memory;
+    hosts[host].free_memory -= memory_of(guest, hosts[host]);
     hosts[host].free_vcpus -= guest.vcpus;
     return hosts;
 }
@@ -87,7 +96,11 @@ RC_GTEST_PROP(AbsorbProperty, AgreesWithTheExhaustiveSearchAfterEveryChange, ())
         absorber.set(static_cast<Absorber::Index>(changed), hosts[changed]);
         const auto asked = static_cast<std::size_t>(any(0, count));
         RC_ASSERT(absorber.absorbs(static_cast<Absorber::Index>(asked)) == can_be_absorbed(hosts, asked));
-        const Guest guest{.memory = any(0, 5), .vcpus = any(0, 3), .apart = static_cast<std::uint64_t>(any(0, 4))};
+        const int memory = any(0, 5);
+        const Guest guest{.memory = memory,
+                          .vcpus = any(0, 3),
+                          .apart = static_cast<std::uint64_t>(any(0, 4)),
+                          .squeezed = any(0, memory + 1)};
         RC_ASSERT(absorber.exposed_by(static_cast<Absorber::Index>(asked), guest).has_value() ==
                   exposes(hosts, asked, guest));
     }

@@ -6,6 +6,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "daemon/overcommit/admission.h"
 #include "scheduler/fleet/fleet.h"
 #include "tests/support/builders.h"
 
@@ -33,6 +34,7 @@ Host any_host() {
     auto host = a_host(host_number(any(0, most_hosts)));
     // Few sizes, so that hosts are often equal and the seed decides.
     host.memory(gibibytes(any(2, 4))).cpus(any(1, 4)).reserve(mebibytes(256 * any(0, 2)));
+    if (one_in(2)) host.memory_policy(static_cast<MemoryPolicy>(any(0, 4)));
     if (one_in(6)) host.observed();
     if (one_in(6)) host.state(one_in(2) ? HostState::unreachable : HostState::removed);
     if (one_in(3)) host.label("rack", "r" + std::to_string(any(0, 2)));
@@ -61,7 +63,11 @@ VmPlacement any_placement() {
 
 VmBuilder any_vm(int number) {
     auto vm = a_vm("vm" + std::to_string(number));
-    vm.memory(mebibytes(256 * any(1, 5))).vcpus(any(1, 4));
+    const int quarters = any(1, 5);
+    vm.memory(mebibytes(256 * quarters)).vcpus(any(1, 4));
+    if (one_in(2)) vm.minimum(mebibytes(64 * any(1, 4 * quarters + 1)));
+    if (one_in(6)) vm.memory_policy(MemoryPolicy::none);
+    if (one_in(4)) vm.boots("kernel" + std::to_string(any(0, 2)));
     if (one_in(3)) vm.placement(any_placement());
     if (one_in(2)) vm.group("g" + std::to_string(any(0, 3)));
     if (one_in(5)) vm.wants_host_label("rack", "r" + std::to_string(any(0, 2)));
@@ -174,8 +180,51 @@ std::shared_ptr<const Snapshot> published(const Snapshot& snapshot) {
     return std::make_shared<const Snapshot>(snapshot);
 }
 
+std::shared_ptr<const ClusterLoad> any_load() {
+    auto load = std::make_shared<ClusterLoad>();
+    for (int i = 0; i < most_vms; ++i) {
+        if (one_in(2)) continue;
+        VmLoad& one = load->vms[VmId("vm" + std::to_string(i))];
+        one.working_set = mebibytes(64 * any(0, 16));
+        one.working_set_deviation = mebibytes(32 * any(0, 8));
+    }
+    return load;
+}
+
+overcommit::VmPicture any_vm_picture(int number) {
+    overcommit::VmPicture picture;
+    picture.vm = VmId("vm" + std::to_string(number));
+    picture.maximum = gibibytes(1);
+    picture.overhead = mebibytes(16 * any(0, 10));
+    if (one_in(2)) picture.group = one_in(2) ? "image tiny" : "kernel kernel1 ";
+    picture.working_set.trust = one_in(5) ? memory::Trust::old : memory::Trust::trusted;
+    picture.working_set.mean = picture.working_set.size = mebibytes(64 * any(1, 16));
+    picture.working_set.deviation = mebibytes(16 * any(0, 16));
+    return picture;
+}
+
+/// What the controllers of some hosts saw of some VMs, wherever these are now.
+std::shared_ptr<const MemoryAdmission> any_memory() {
+    auto pictures = std::make_shared<overcommit::Pictures>();
+    for (int i = 0; i < most_hosts; ++i) {
+        if (one_in(3)) continue;
+        auto picture = std::make_shared<overcommit::HostPicture>();
+        picture->host = HostId(host_number(i));
+        picture->sight = one_in(2) ? overcommit::Sight::full : overcommit::Sight::blind;
+        picture->ledger.total = gibibytes(any(2, 4));
+        picture->ledger.saved = picture->sure_sharing = mebibytes(64 * any(0, 8));
+        picture->admits = !one_in(6);
+        for (int vm = 0; vm < most_vms + 5; ++vm)
+            if (one_in(4)) picture->vms.push_back(any_vm_picture(vm));
+        (*pictures)[picture->host] = std::move(picture);
+    }
+    return std::make_shared<const overcommit::Admissions>(std::move(pictures));
+}
+
 Preferences any_preferences() {
     Preferences preferences;
+    if (one_in(2)) preferences.load = any_load();
+    if (!one_in(3)) preferences.memory = any_memory();
     preferences.policies.standard = one_in(2) ? "spread" : "pack";
     if (one_in(2))
         preferences.n_plus_one =
@@ -224,7 +273,9 @@ RC_GTEST_PROP(FleetProperty, CountsAHeldClaimUntilItIsReleasedOrASnapshotHasIt, 
 
 RC_GTEST_PROP(FleetProperty, TheGuardOnWhatChangedRefusesWhatTheGuardOnEverythingRefuses, ()) {
     Snapshot snapshot = any_cluster();
+    const Preferences preferences = any_preferences();
     Fleet fleet(published(snapshot));
+    fleet.prefer(preferences);
     fleet.hold(any_claim(9));
     const HostId host(host_number(any(0, most_hosts)));
     const PlacementRequest request = any_request(snapshot);
@@ -233,7 +284,7 @@ RC_GTEST_PROP(FleetProperty, TheGuardOnWhatChangedRefusesWhatTheGuardOnEverythin
     const int changes = any(0, 12);
     for (int i = 0; i < changes; ++i) change(snapshot);
     const auto quick = check_claim(snapshot, basis, request);
-    const auto whole = check_claim(snapshot, host, request);
+    const auto whole = check_claim(snapshot, host, request, preferences);
     RC_ASSERT(quick.has_value() == whole.has_value());
     if (!quick) RC_ASSERT(quick.error().message() == whole.error().message());
 }

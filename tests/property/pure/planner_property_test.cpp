@@ -11,6 +11,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "daemon/overcommit/admission.h"
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
 #include "tests/unit/scheduler/plan_cluster.h"
@@ -30,6 +31,7 @@ VmBuilder any_vm(int number, int hosts) {
                     in_range(200, 5000));
     if (in_range(0, 4) == 0) vm.group("g" + std::to_string(in_range(0, 3)));
     if (in_range(0, 8) == 0) vm.observed();
+    if (in_range(0, 2) == 0) vm.minimum(mebibytes(in_range(1, 20) * 10));
     return vm;
 }
 
@@ -52,6 +54,7 @@ void wish(Vm& vm) {
 HostBuilder any_host(int number) {
     auto host = a_host("h" + std::to_string(number)).label("zone", number % 2 == 0 ? "even" : "odd");
     if (in_range(0, 6) == 0) host.observed();
+    if (in_range(0, 2) == 0) host.memory_policy(MemoryPolicy::balanced);
     return host;
 }
 
@@ -60,6 +63,36 @@ VmLoad any_load() {
     if (*rc::gen::arbitrary<bool>())
         for (int hour = 0; hour < 24; ++hour) load.cpu_by_hour.push_back(in_range(0, 40) / 10.0);
     return load;
+}
+
+/// What was seen of VMs on the hosts that they are on.
+std::shared_ptr<const MemoryAdmission> any_memory(const Snapshot& snapshot) {
+    std::map<HostId, overcommit::HostPicture> seen;
+    snapshot.vms.for_each([&](const Vm& row) {
+        if (in_range(0, 4) == 0) return;
+        overcommit::VmPicture vm;
+        vm.vm = row.id;
+        vm.maximum = row.spec.memory;
+        vm.working_set.trust = memory::Trust::trusted;
+        vm.working_set.mean = row.spec.memory * in_range(1, 10) / 10;
+        vm.working_set.deviation = row.spec.memory * in_range(0, 5) / 20;
+        seen[*row.host].vms.push_back(std::move(vm));
+    });
+    auto pictures = std::make_shared<overcommit::Pictures>();
+    for (auto& [id, picture] : seen) {
+        picture.host = id;
+        picture.ledger.total = gibibytes(16);
+        (*pictures)[id] = std::make_shared<const overcommit::HostPicture>(std::move(picture));
+    }
+    return std::make_shared<const overcommit::Admissions>(std::move(pictures));
+}
+
+/// What the plan knew.
+Preferences known(const Ask& ask) {
+    Preferences preferences;
+    preferences.load = std::make_shared<const ClusterLoad>(ask.load);
+    preferences.memory = ask.options.memory;
+    return preferences;
 }
 
 /// Whatever may lie there already: overfull hosts, broken groups, observed hosts among them.
@@ -80,6 +113,7 @@ Ask any_ask() {
     ask.options =
         options_for(*rc::gen::element(Goal::level, Goal::consolidate, Goal::evacuate, Goal::defragment, Goal::repair));
     ask.options.seed = *rc::gen::arbitrary<std::uint64_t>();
+    if (in_range(0, 3) != 0) ask.options.memory = any_memory(ask.snapshot);
     if (ask.options.goal == Goal::evacuate) ask.options.hosts = {HostId("h1")};
     if (ask.options.goal == Goal::defragment) ask.options.big = a_vm("big").memory(gibibytes(12)).spec();
     if (*rc::gen::arbitrary<bool>()) ask.options.max_moves = in_range(0, 6);
@@ -109,7 +143,7 @@ RC_GTEST_PROP(PlannerProperty, EveryStepIsFeasibleByTheOrdinaryRulesWhenItsTurnC
     for (const PlanStep& step : plan->steps) {
         RC_ASSERT(may_be_moved(ask.snapshot, step));
         RC_ASSERT(step.asks == (now.vms.find(step.vm)->spec.moves == MovePolicy::ask));
-        const auto checked = check_step(now, *plan, step);
+        const auto checked = check_step(now, *plan, step, known(ask));
         if (!checked) RC_FAIL(checked.error().chain());
         carry_out(now, step);
     }
@@ -137,7 +171,7 @@ RC_GTEST_PROP(PlannerProperty, AnyOrderThatRespectsWhatStepsWaitForIsFeasible, (
                 ready.push_back(&step);
         RC_ASSERT(!ready.empty());
         const PlanStep& step = *ready[static_cast<std::size_t>(in_range(0, static_cast<int>(ready.size())))];
-        const auto checked = check_step(now, *plan, step);
+        const auto checked = check_step(now, *plan, step, known(ask));
         if (!checked) RC_FAIL(checked.error().chain());
         carry_out(now, step);
         made.insert(step.number);

@@ -30,7 +30,8 @@ class PlanFixture : public ::testing::Test {
         cluster.planner.plan = [this](const Snapshot& snapshot, const auto&, const auto&, const auto&,
                                       const scheduler::PlanOptions& options, const auto&,
                                       const auto&) -> Result<ClusterPlan> { return plan(snapshot, options); };
-        cluster.planner.check = [](const Snapshot& snapshot, const ClusterPlan&, const PlanStep& step) -> Result<void> {
+        cluster.planner.check = [](const Snapshot& snapshot, const ClusterPlan&, const PlanStep& step,
+                                   const scheduler::Preferences&) -> Result<void> {
             const Vm* vm = snapshot.vms.find(step.vm);
             if (vm == nullptr) return fail(Code::failed_precondition, "{} is gone", step.name);
             if (vm->host != step.from) return fail(Code::failed_precondition, "{} is elsewhere", step.name);

@@ -100,7 +100,8 @@ TEST_F(Rebalance, AHostThatVanishesDuringTheApplyIsPlannedAround) {
 TEST_F(Rebalance, IsPlannedAgainOnlySoOften) {
     make_vm("web1");
     wishes = {{"web1", "h2"}};
-    cluster.planner.check = [](const Snapshot&, const ClusterPlan&, const PlanStep&) -> Result<void> {
+    cluster.planner.check = [](const Snapshot&, const ClusterPlan&, const PlanStep&,
+                               const scheduler::Preferences&) -> Result<void> {
         return fail(Code::resource_exhausted, "no room any more");
     };
     const Job job = carry_out(advise());
