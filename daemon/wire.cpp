@@ -290,13 +290,13 @@ Result<void> Wired::run_jobs() {
         std::make_shared<jobs::MigrationDesk>(services, [reconciler = reconciler_] { return reconciler->stats(); });
     migrations_->start();
     services.migrations = migrations_;
+    services.memory = [admissions = admissions_] { return admissions->now(); };
     plans_ = std::make_shared<jobs::PlanDesk>(
         services, jobs::Planner{.plan = scheduler::plan_cluster, .check = scheduler::check_step},
         [reconciler = reconciler_] { return reconciler->stats(); });
     plans_->start();
     services.plans = plans_;
     services.preferences = preferences();
-    services.memory = [admissions = admissions_] { return admissions->now(); };
     balancer_ = std::make_shared<jobs::Balancer>(services);
     balancer_->start();
     reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
