@@ -2,8 +2,8 @@
 // come in turn, every rule on; each decision's claim is held, and an older one released so that the fill stays. What a
 // full why-not answer, the guard of a claim and N+1 cost beside it. Times are CPU time of this thread, so
 // that a machine which others use too does not decide.
-// placement_bench [--quick] [--check] [decide|why_not|guard|absorb|capacity]: JSON lines (ARCHITECTURE.md 6).
-// `scripts/bench placement` runs it together with what is measured beside peers (placement_bench.py).
+// placement_bench [--quick] [--check] [decide|why_not|overcommit|guard|absorb|capacity]: JSON lines (ARCHITECTURE.md
+// 6). `scripts/bench placement` runs it together with what is measured beside peers (placement_bench.py).
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -16,6 +16,7 @@
 
 #include "bench/placement_cluster.h"
 #include "bench/report.h"
+#include "daemon/overcommit/admission.h"
 #include "scheduler/absorb.h"
 #include "scheduler/capacity.h"
 #include "scheduler/fleet/fleet.h"
@@ -98,6 +99,65 @@ double bench_decide(int hosts, const Options& options) {
     line(name, "p99", percentile(times, 0.99), "us");
     line(name, "max", percentile(times, 1.0), "us");
     return rate;
+}
+
+/// Every host overcommits: VMs have a quarter of their memory guaranteed, and use half of it.
+std::shared_ptr<const Snapshot> overcommitted(const Snapshot& plain) {
+    auto snapshot = std::make_shared<Snapshot>(plain);
+    for (const auto& row : plain.hosts.rows()) {
+        Host host = *row;
+        host.memory_policy = MemoryPolicy::balanced;
+        snapshot->hosts.put(std::move(host));
+    }
+    for (const auto& row : plain.vms.rows()) {
+        Vm vm = *row;
+        vm.spec.memory_minimum = vm.spec.memory / 4;
+        snapshot->vms.put(std::move(vm));
+    }
+    return snapshot;
+}
+
+std::shared_ptr<const MemoryAdmission> half_used(const Snapshot& snapshot) {
+    std::map<HostId, overcommit::HostPicture> seen;
+    snapshot.vms.for_each([&](const Vm& row) {
+        overcommit::VmPicture vm;
+        vm.vm = row.id;
+        vm.maximum = row.spec.memory;
+        vm.working_set.trust = memory::Trust::trusted;
+        vm.working_set.mean = row.spec.memory / 2;
+        vm.working_set.deviation = row.spec.memory / 10;
+        seen[*row.host].vms.push_back(std::move(vm));
+    });
+    auto pictures = std::make_shared<overcommit::Pictures>();
+    for (auto& [id, picture] : seen) {
+        picture.host = id;
+        picture.ledger.total = snapshot.hosts.find(id)->facts.memory;
+        (*pictures)[id] = std::make_shared<const overcommit::HostPicture>(std::move(picture));
+    }
+    return std::make_shared<const overcommit::Admissions>(std::move(pictures));
+}
+
+/// What asking the memory controllers costs: of every host once per flavour, then of those that changed.
+void bench_overcommit(int hosts, const Options& options) {
+    const auto snapshot = overcommitted(*make_cluster(hosts));
+    Fleet fleet(snapshot);
+    Preferences preferences;
+    preferences.memory = half_used(*snapshot);
+    fleet.prefer(preferences);
+    const std::string name = fmt::format("overcommit/{}", hosts);
+    const auto ask = [&](int i) {
+        PlacementRequest request = request_of(i);
+        request.spec.memory_minimum = request.spec.memory / 4;
+        const auto host = fleet.choose(request, static_cast<std::uint64_t>(i));
+        if (host) fleet.hold(make_claim(*snapshot, *host, request, JobId(request.vm.str()), {}));
+    };
+    const double begin = cpu_seconds();
+    for (int i = 0; i < flavours; ++i) ask(i);
+    line(name, "first_of_a_flavour", (cpu_seconds() - begin) / flavours * 1e3, "ms");
+    const int count = options.quick ? 500 : 5'000;
+    const double begin_again = cpu_seconds();
+    for (int i = 0; i < count; ++i) ask(flavours + i);
+    line(name, "decisions_per_cpu_second", count / (cpu_seconds() - begin_again), "1/s");
 }
 
 void bench_why_not(int hosts, const Options& options) {
@@ -219,6 +279,7 @@ int main(int count, char** arguments) {
     }
     for (const int hosts : sizes) {
         if (options.wants("why_not")) bench_why_not(hosts, options);
+        if (options.wants("overcommit") && hosts <= 1000) bench_overcommit(hosts, options);
         if (options.wants("guard")) bench_guard(hosts, options);
         if (options.wants("absorb")) bench_absorb(hosts, options);
     }

@@ -2,7 +2,7 @@
 """Placement: decisions in process, whole processes beside Ganeti's hail, and over REST beside OpenStack Placement.
 
 scripts/bench placement [CASE…] [--quick] [--check]: JSON lines (ARCHITECTURE.md 6); docs/BENCHMARKS.md says what is measured. Cases:
-decide, why_not, guard, absorb, capacity (placement_bench.cpp, in process), hail (`ballast place --offline` beside it on the same
+decide, why_not, overcommit, guard, absorb, capacity (placement_bench.cpp, in process), hail (`ballast place --offline` beside it on the same
 file), rest (placed and durably claimed by `ballastd --simulate`, placement_rest.py). Of what others have: BALLAST_HTOOLS_GENERATOR is the
 path of the generator of clusters, BALLAST_PLACEMENT_PEER that of the script that measures OpenStack Placement. Without one of them, or
 without the peer's package (bench/packages.txt), a line says what was skipped.
@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import placement_rest  # noqa: E402
 
-IN_PROCESS = ("decide", "why_not", "guard", "absorb", "capacity")
+IN_PROCESS = ("decide", "why_not", "overcommit", "guard", "absorb", "capacity")
 CASES = (*IN_PROCESS, "hail", "rest")
 HAIL = pathlib.Path("/usr/lib/ganeti/iallocators/hail")
 HAIL_LIMIT_S = 300

@@ -63,9 +63,9 @@ struct HostPicture {
     std::vector<VmPicture> vms;  ///< by name
 
     // For admission alone (admission.h); not shown.
-    Bytes sure_sharing;            ///< saved now, less what un-sharing takes back within an hour (memory/ksm.h)
-    memory::SharingMemo sharing;   ///< what its groups share
-    memory::RiskModel model = {};  ///< with what was measured of this host (memory/correlation.h)
+    Bytes sure_sharing = {};           ///< saved now, less what un-sharing takes back within an hour (memory/ksm.h)
+    memory::SharingMemo sharing = {};  ///< what its groups share
+    memory::RiskModel model = {};      ///< with what was measured of this host (memory/correlation.h)
     friend bool operator==(const HostPicture&, const HostPicture&) = default;
 };
 BOOST_DESCRIBE_STRUCT(HostPicture, (),

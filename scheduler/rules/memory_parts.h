@@ -17,6 +17,17 @@ struct MemoryParts {
 
 /// Where nothing is overcommitted, a claimed VM is among what is held.
 [[nodiscard]] MemoryParts memory_parts(const Candidate& candidate);
+/// What one of them wants, and the one that is to come.
+[[nodiscard]] MemoryDemand demand_there(const Candidate& candidate, const Vm& vm);
+[[nodiscard]] MemoryDemand fresh_demand(const Candidate& candidate);
+
+/// Calls `visit(vm)` for each row that says what its VM is promised there.
+template <class Visit>
+void for_each_row(const HostView& view, Visit visit) {
+    for (const Vm* vm : view.vms) visit(*vm);
+    for (const Arrival& arrival : view.arriving)
+        if (arrival.vm != nullptr) visit(*arrival.vm);
+}
 
 /// What is used, as an operator expects to see it: promises, and where the host overcommits the working sets that are
 /// expected, for there the promises are only what is guaranteed.

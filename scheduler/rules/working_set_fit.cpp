@@ -23,8 +23,8 @@ struct Sum {
 };
 
 Sum add_up(const Candidate& candidate) {
-    const MemoryParts parts = memory_parts(candidate);
-    Sum sum{.mean = parts.held, .margin = {}, .most = parts.held};
+    const Bytes held = candidate.view.held_memory;
+    Sum sum{.mean = held, .margin = {}, .most = held};
     double variance = 0;
     const auto add = [&](const MemoryDemand& demand) {
         const auto deviation = static_cast<double>(demand.deviation.count());
@@ -32,8 +32,8 @@ Sum add_up(const Candidate& candidate) {
         sum.most += demand.maximum;
         variance += deviation * deviation;
     };
-    for (const MemoryPart& part : parts.there) add(part.demand);
-    add(parts.fresh.demand);
+    for_each_row(candidate.view, [&](const Vm& vm) { add(demand_there(candidate, vm)); });
+    add(fresh_demand(candidate));
     sum.margin = Bytes(std::llround(quantile * std::sqrt(variance)));
     return sum;
 }
