@@ -1,5 +1,6 @@
 // `ballast memory`, `host memory` and `vm memory`: where the memory is, what is promised, how near the danger is.
 #include <algorithm>
+#include <cmath>
 
 #include "cli/commands/commands.h"
 
@@ -108,7 +109,7 @@ Json line_of(const Json& host) {
 Json sum_line(const Json& sums) {
     Json row = sums;
     row["name"] = fmt::format("all {}", number_at(sums, "hosts"));
-    row["level"] = text_at(sums, "worst_level");
+    row["level"] = number_at(sums, "hosts_read") > 0 ? text_at(sums, "worst_level") : "";
     row["risk"] = double_at(sums, "highest_risk");
     const auto missing = number_at(sums, "hosts") - number_at(sums, "hosts_read");
     row["note"] = missing > 0 ? fmt::format("{} not read yet", missing) : "level and risk of the worst";
@@ -241,7 +242,7 @@ std::string exporter_sentence(const Json& row) {
     const Json exporter = part(row, "exporter");
     const std::string sight = text_at(exporter, "sight");
     const std::string url = text_at(exporter, "url");
-    if (sight == "full") return fmt::format("{} gives pressure and swapping", url);
+    if (sight == "full") return "pressure and swapping are read" + (url.empty() ? "" : " from " + url);
     if (sight == "blind")
         return "none: neither pressure nor swapping is seen, so the reserve is larger (`ballast host set --exporter`)";
     return with_why(fmt::format("{} can't be read, so the reserve is larger", url), text_at(exporter, "why"));

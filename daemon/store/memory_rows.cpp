@@ -52,7 +52,7 @@ void put(Connection& connection, Seconds step, const MemoryRow& row) {
     Query query = connection.cached(sql);
     query.bind(step.count()).bind(seconds_of(row.at)).bind(row.host.str()).bind(row.watched.count());
     query.bind(static_cast<std::int64_t>(row.level));
-    query.bind(static_cast<std::int64_t>(std::llround(std::clamp(row.risk, 0.0, 1.0) * in_ppb)));
+    query.bind(static_cast<std::int64_t>(std::llround((row.risk > 0 ? std::min(row.risk, 1.0) : 0) * in_ppb)));
     query.bind(static_cast<std::int64_t>(row.vms)).bind(kib(row.least_free)).bind(kib(row.most_unmet));
     boost::mp11::mp_for_each<Members>([&](auto member) { query.bind(kib(row.figures.*member.pointer)); });
     query.run();

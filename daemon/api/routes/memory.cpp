@@ -82,7 +82,7 @@ Result<Timestamp> query_time(const Request& request, std::string_view name, Time
 Result<store::MemoryHistoryQuery> history_query(const Request& request, const Host& host,
                                                 const store::MemoryResolution& resolution, Timestamp now) {
     store::MemoryHistoryQuery query{.host = host.id, .resolution = resolution, .from = {}, .until = {}, .limit = 0};
-    BALLAST_TRY(query.from, query_time(request, "from", now - resolution.kept));
+    BALLAST_TRY(query.from, query_time(request, "from", Timestamp()));
     BALLAST_TRY(query.until, query_time(request, "to", now + Milliseconds(1)));
     if (query.until < query.from)
         return fail(Code::invalid_argument, "the query parameter to: {} is before from, {}", to_string(query.until),

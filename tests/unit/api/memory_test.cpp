@@ -13,7 +13,6 @@ using overcommit::VmPicture;
 using test::a_host;
 using test::a_vm;
 using testing::AllOf;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -210,6 +209,10 @@ TEST_F(MemoryTest, TheHistoryIsGivenInRowsThatSumToTheTotal) {
     EXPECT_EQ(get("/api/v1/hosts/h1/memory/history?resolution=1m")["items"].size(), 1U);
     EXPECT_EQ(get("/api/v1/hosts/h1/memory/history?limit=2")["items"][1]["at"], history["items"][5]["at"]);
     EXPECT_THAT(get("/api/v1/hosts/h2/memory/history")["items"], IsEmpty());
+    EXPECT_THAT(get("/api/v1/hosts/h1/memory/history?to=2025-01-01T00:00:00Z")["items"], IsEmpty());
+    const auto third = history["items"][2]["at"].get<std::string>();
+    EXPECT_EQ(get("/api/v1/hosts/h1/memory/history?from=" + third)["items"].size(), 4U);
+    EXPECT_EQ(get("/api/v1/hosts/h1/memory/history?to=" + third)["items"].size(), 2U);
 }
 
 TEST_F(MemoryTest, RefusesAHistoryThatCanNotBe) {

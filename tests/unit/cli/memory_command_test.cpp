@@ -55,6 +55,13 @@ TEST(MemoryCommand, ListsHostsWithWhatIsPromisedAndTheSum) {
         "all 2  -         tight  16 GiB  2 GiB  24 GiB (1.5x)      8 GiB      -  0.02 %      -    6  1 not read yet\n");
 }
 
+TEST(MemoryCommand, WhereNoHostWasReadTheSumHasNoLevel) {
+    Script script;
+    script.on("GET /api/v1/memory", R"({"hosts":[{"host":"H2","name":"h2","policy":"none","now":null}],)"
+                                    R"("sums":{"hosts":1,"hosts_read":0,"worst_level":"comfortable"}})");
+    EXPECT_THAT(ballast(script, {"memory"}).out, AllOf(HasSubstr("1 not read yet"), Not(HasSubstr("comfortable"))));
+}
+
 TEST(MemoryCommand, TheDocumentItselfIsGivenAsJsonAndTheHostsAsNames) {
     Script script;
     script.on("GET /api/v1/memory", cluster);
@@ -91,6 +98,21 @@ TEST(MemoryCommand, ShowsWhereEveryByteOfAHostIs) {
         "web1  balanced    1 GiB    4 GiB  3 GiB   2 GiB  1.5 GiB  50 %  yes       -\n"
         "old   none        4 GiB    4 GiB  4 GiB   4 GiB    4 GiB   0 %  no        its policy is none; it has no "
         "balloon\n");
+}
+
+TEST(MemoryCommand, SaysHowMuchOfTheHostIsSeen) {
+    const auto seen = [](const std::string& exporter) {
+        std::string body = host;
+        const std::string blind = R"("exporter":{"sight":"blind","url":"","why":""})";
+        body.replace(body.find(blind), blind.size(), R"("exporter":)" + exporter);
+        Script script;
+        script.on("GET /api/v1/hosts/h1/memory", body);
+        return ballast(script, {"host", "memory", "h1"}).out;
+    };
+    EXPECT_THAT(seen(R"({"sight":"full","url":"http://h1:9100/metrics","why":""})"),
+                HasSubstr("pressure and swapping are read from http://h1:9100/metrics\n"));
+    EXPECT_THAT(seen(R"({"sight":"unreadable","url":"http://h1:9100/metrics","why":"it can't be reached"})"),
+                HasSubstr("http://h1:9100/metrics can't be read, so the reserve is larger: it can't be reached\n"));
 }
 
 TEST(MemoryCommand, AHostThatWasNotReadSaysWhy) {
