@@ -92,8 +92,7 @@ void State::begin_memory(SimHost& host, SimDomain& domain) {
     domain.balloon_told = domain.balloon;
     domain.equal = {};
     domain.scanned_from = host.memory.scanner.passes;
-    host.memory.modelled |= load_of(domain.id).memory.has_value();
-    plan_memory(host);
+    expect_model(host, domain.id);
 }
 
 void State::age_memory(SimHost& host, SimDomain& domain) {
@@ -107,6 +106,7 @@ void State::age_memory(SimHost& host, SimDomain& domain) {
 }
 
 void State::carry_memory(const SimMigration& migration) {
+    settle_memory(hosts.at(migration.from));
     const SimDomain& source = hosts.at(migration.from).domains.at(migration.vm);
     SimHost& to = hosts.at(migration.to);
     before_change(to);
@@ -116,22 +116,22 @@ void State::carry_memory(const SimMigration& migration) {
     target.said = source.said;
     target.equal = {};
     target.scanned_from = to.memory.scanner.passes;
-    to.memory.modelled |= load_of(migration.vm).memory.has_value();
-    plan_memory(to);
+    expect_model(to, migration.vm);
+}
+
+void State::expect_model(SimHost& host, const VmId& vm) {
+    host.memory.modelled |= load_of(vm).memory.has_value();
+    plan_memory(host);
 }
 
 void State::set_load(const VmId& vm, GuestLoad load) {
-    const bool modelled = load.memory.has_value();
     std::vector<SimHost*> at;
     if (known_vms.contains(vm))
         for (auto& [name, host] : hosts)
             if (host.domains.contains(vm)) at.push_back(&host);
     for (SimHost* host : at) before_change(*host);
     loads[vm] = std::move(load);
-    for (SimHost* host : at) {
-        host->memory.modelled |= modelled;
-        plan_memory(*host);
-    }
+    for (SimHost* host : at) expect_model(*host, vm);
 }
 
 void State::before_change(SimHost& host) {
@@ -214,12 +214,13 @@ void State::step_guest(SimHost& host, SimDomain& domain, MemoryStep& step) {
     }
     host.memory.modelled = true;
     GuestMemory next = domain.memory.maximum > 0 ? domain.memory : whole(domain);
+    const GuestRules rules = rules_of(domain);
     const Instant booted = domain.started + load.boot_time;
     if (executes(domain.state) && step.when < booted) step.change = std::min(step.change, booted);
     if (executes(domain.state) && step.when >= booted) {
         const Instant from = std::max(host.memory.settled, booted);
         const double wanted = wanted_memory(*load.memory, from);
-        const bool moves = advance(next, *load.memory, wanted, seconds_of(step.when - from), rules_of(domain));
+        const bool moves = advance(next, *load.memory, wanted, seconds_of(step.when - from), rules);
         const Instant then = next_change(*load.memory, step.when);
         const bool steps = then > step.when && wanted_memory(*load.memory, step.when) != wanted;
         step.moving |= moves || steps || from == step.when;
@@ -230,8 +231,11 @@ void State::step_guest(SimHost& host, SimDomain& domain, MemoryStep& step) {
     const bool rests = next.balloon == next.target || next.balloon == domain.memory.balloon;
     domain.memory = next;
     domain.balloon = as_bytes(next.balloon);
-    step.balloons |= !rests;
-    step.promised += std::max(next.balloon, next.target) + as_double(load.memory->overhead);
+    const bool may_deflate =
+        rules.autodeflate && next.balloon < next.maximum && next_change(*load.memory, step.when) != Instant::max();
+    step.balloons |= !rests || may_deflate || (rules.follows && next.balloon != next.target);
+    const double most = rules.autodeflate ? next.maximum : std::max(next.balloon, next.target);
+    step.promised += most + as_double(load.memory->overhead);
     if (!rests || domain.balloon == domain.balloon_told) return;
     domain.balloon_told = domain.balloon;
     emit_domain(host.model.name, domain.id, DriverEvent::Kind::domain_changed,
@@ -280,9 +284,16 @@ bool State::step_host(SimHost& host, double seconds) {
     const double stalled = memory.swap_in / host_disk;
     if (stalled != memory.stalled) settle_cpu(host, memory.settled);
     memory.stalled = stalled;
-    if (swapped <= as_double(host.model.swap) || largest == nullptr) return false;
-    memory.oom_kills += 1;
-    end_qemu(host.model.name, VmId(largest->id), "crashed", DomainState::shut_off);
+    if (swapped <= as_double(host.model.swap) || largest == nullptr || seconds <= 0) return false;
+    if (std::exchange(memory.killing, true)) return true;
+    // Not in the middle of whatever looks at the host just now.
+    time.at(memory.settled, [this, name = host.model.name, vm = largest->id, started = largest->started] {
+        hosts.at(name).memory.killing = false;
+        const auto found = domain(name, vm);
+        if (!found || !is_active((*found)->state) || (*found)->started != started) return;
+        hosts.at(name).memory.oom_kills += 1;
+        end_qemu(name, vm, "crashed", DomainState::shut_off);
+    });
     return true;
 }
 

@@ -227,6 +227,7 @@ void State::migrate(const std::string& host, const MigrationRequest& request, st
         done(checked);
         return;
     }
+    settle_memory(hosts.at(host));
     SimDomain arriving = hosts.at(host).domains.at(request.vm);
     SimHost& to = hosts.at(target);
     before_change(to);
@@ -239,6 +240,7 @@ void State::migrate(const std::string& host, const MigrationRequest& request, st
     arriving.cpu_seconds = 0;
     to.domains[request.vm] = arriving;
     to.names[arriving.name] = request.vm;
+    expect_model(to, request.vm);
     emit_domain(target, request.vm, DriverEvent::Kind::domain_changed, "started: migrated");
 
     SimMigration& migration = migrations[request.vm];

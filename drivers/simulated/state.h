@@ -115,6 +115,7 @@ struct HostMemory {
     Instant next = Instant::max();            ///< when something of it changes; max: not by itself
     std::optional<VirtualTime::Timer> timer;  ///< for `next`, where somebody must hear of what happens
     bool settling = false;
+    bool killing = false;   ///< the kernel is about to end a process
     bool changed = false;   ///< at `settled`, by somebody
     bool modelled = false;  ///< a guest has a model of its memory
     bool tells = false;     ///< a balloon is on its way, or the host may run out
@@ -243,6 +244,8 @@ class State {
     void before_change(SimHost& host);
     /// A timer for the next step, where somebody must hear of it at that moment.
     void plan_memory(SimHost& host);
+    /// The VM has come to be there: it may have a model of its memory.
+    void expect_model(SimHost& host, const VmId& vm);
     void set_load(const VmId& vm, GuestLoad load);
     /// A guest with all of its memory, as QEMU starts it; `long_since`: it has what it wants, and is merged.
     void begin_memory(SimHost& host, SimDomain& domain);

@@ -27,7 +27,9 @@ class MemoryOfHosts : public ::testing::Test {
     }
     std::shared_ptr<drivers::HostDriver> open(const std::string& name) {
         return *driver->open({.id = HostId(name), .uri = "sim://" + name}, [this](const drivers::DriverEvent& event) {
-            heard.push_back(event.vm.str().empty() ? event.detail : name_of(event.vm) + " " + event.detail);
+            const std::string who = event.vm.str().empty() ? std::string() : name_of(event.vm) + " ";
+            heard.push_back(who + event.detail);
+            heard_at.push_back(world().now());
         });
     }
     [[nodiscard]] std::string name_of(const VmId& vm) const {
@@ -64,6 +66,7 @@ class MemoryOfHosts : public ::testing::Test {
     std::shared_ptr<drivers::Driver> driver;
     std::shared_ptr<drivers::HostDriver> host;
     std::vector<std::string> heard;
+    std::vector<Timestamp> heard_at;
 };
 
 inline double in_mib(Bytes bytes) {
