@@ -3,12 +3,14 @@
 // Decides nothing about the host. One loop makes memory dirty, verifies it and prints a heartbeat; a child writes the
 // disk, so that a slow fsync never delays the heartbeat. Settings come as KEY=VALUE words, later also from the console.
 //
-//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R in
-//                                       20 s)
-//   swing=MIB:PERIOD_S:PHASE_S          so much more in the second half of each period; it stops while it gets no
-//   memory once=MIB                            touched at the start and freed; cold=MIB: then kept, never written again
-//   own=N                               like own have like pages; those of cold= are alike in all guests
-//   disk=BLOCKS_PER_SECOND              4 KiB blocks on /dev/vda beyond the first MiB, 0 = none; dev=PATH: another disk
+//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R)
+//   swing=MIB:PERIOD_S:PHASE_S          so much more in the second half of a period; no work while it gets no memory
+//   once=MIB                            touched at the start and freed
+//   cold=MIB                            then kept, never written again, alike in all guests
+//   cache=MIB                           then in the page cache, written beyond the disk's first 64 MiB
+//   own=N                               like own have like pages
+//   disk=BLOCKS_PER_SECOND              4 KiB blocks on the disk beyond the first MiB, 0 = none
+//   dev=PATH                            the disk, /dev/vda by default
 //   hb=MILLISECONDS                     heartbeat interval
 //   fault=memory|disk                   harms one page or block behind the checks' back: proves that they see it
 //
@@ -34,6 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
+#include "hold.h"
+
 enum { page_size = 4096, words_per_page = page_size / 8, hot_stride = 64, disk_first = 256, disk_slots_max = 8192 };
 
 enum pattern { idle, sequential, random_order, hot, sawtooth };
@@ -46,9 +51,9 @@ struct settings {
     double disk_rate;
     char device[256];
     double heartbeat_s;
-    size_t swing_mib, once_mib, cold_mib;
+    size_t swing_mib;
+    struct holding holding;
     double swing_s, swing_phase_s;
-    uint64_t own;
 };
 
 struct load {
@@ -60,32 +65,6 @@ struct load {
     size_t least, most;  // pages without and with the swing
     uint64_t own;
 };
-
-static void say(const char* format, ...) {
-    char line[512];
-    va_list words;
-    va_start(words, format);
-    int length = vsnprintf(line, sizeof line - 1, format, words);
-    va_end(words);
-    if (length < 0) return;
-    if ((size_t)length > sizeof line - 2) length = sizeof line - 2;
-    line[length++] = '\n';
-    ssize_t written = write(1, line, (size_t)length);
-    (void)written;
-}
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint64_t mix(uint64_t a, uint64_t b) {
-    uint64_t x = a * 0x9E3779B97F4A7C15u + b;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-}
 
 static uint64_t random_below(uint64_t limit) {
     static uint64_t state = 1;
@@ -163,14 +142,6 @@ static double rate_at(const struct settings* settings, double t) {
     return 2 * settings->rate * phase / period;
 }
 
-static uint64_t* touched(size_t mib, uint64_t name) {
-    const size_t words = mib * 1024 * 1024 / 8;
-    uint64_t* memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return NULL;
-    for (size_t word = 0; word < words; word++) memory[word] = mix(name, word);
-    return memory;
-}
-
 static size_t available_mib(void) {
     char text[512] = {0};
     int file = open("/proc/meminfo", O_RDONLY);
@@ -190,7 +161,7 @@ static void set_memory(struct load* load, const struct settings* settings) {
         say("NOTE load asks for %zu MiB, the guest has room for %zu", settings->mib, mib);
     }
     memset(load, 0, sizeof *load);
-    load->own = settings->own;
+    load->own = settings->holding.own;
     load->pages = load->least = mib * 1024 * 1024 / page_size;
     load->most = load->least + settings->swing_mib * 1024 * 1024 / page_size;
     load->memory = mmap(NULL, load->most * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -392,16 +363,18 @@ static int parse_swing(const char* text, struct settings* settings) {
 }
 
 static int parse_word(const char* word, struct settings* settings) {
+    const char* const names[] = {"once=", "cold=", "cache=", "own="};
+    size_t* const numbers[] = {&settings->holding.once_mib, &settings->holding.cold_mib, &settings->holding.cache_mib,
+                               &settings->holding.own};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(word, names[i], strlen(names[i])) == 0) {
+            *numbers[i] = strtoul(strchr(word, '=') + 1, NULL, 10) & 0xffff;
+            return 0;
+        }
     if (strncmp(word, "load=", 5) == 0) return parse_load(word + 5, settings);
     if (strncmp(word, "swing=", 6) == 0) return parse_swing(word + 6, settings);
     if (strncmp(word, "disk=", 5) == 0)
         settings->disk_rate = atof(word + 5);
-    else if (strncmp(word, "once=", 5) == 0)
-        settings->once_mib = strtoul(word + 5, NULL, 10);
-    else if (strncmp(word, "cold=", 5) == 0)
-        settings->cold_mib = strtoul(word + 5, NULL, 10);
-    else if (strncmp(word, "own=", 4) == 0)
-        settings->own = strtoul(word + 4, NULL, 10) & 0xffff;
     else if (strncmp(word, "dev=", 4) == 0)
         snprintf(settings->device, sizeof settings->device, "%s", word + 4);
     else if (strncmp(word, "hb=", 3) == 0 && atof(word + 3) >= 10)
@@ -470,9 +443,7 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; i++)
         if (parse_word(argv[i], &settings) != 0) say("NOTE setting not understood: %s", argv[i]);
     struct load load = {0};
-    uint64_t* once = touched(settings.once_mib, settings.own + 1);
-    if (once) munmap(once, settings.once_mib * 1024 * 1024);
-    touched(settings.cold_mib, 0);
+    hold_more(&settings.holding, settings.device);
     set_memory(&load, &settings);
     pid_t disk = start_disk(0, &settings);
     struct pollfd console = {.fd = 0, .events = POLLIN};

@@ -74,6 +74,20 @@ class Load(unittest.TestCase):
         wait_until(lambda: self.turns([1024, 3072, 1024, 3072]), 20, "it grows, shrinks and grows again")
         self.assertNotIn("CORRUPT", self.text())
 
+    def test_page_cache_that_the_disk_has_no_room_for_is_named(self) -> None:
+        self.start("cache=4", "dev=/dev/full")
+        self.await_text("NOTE /dev/full has no room for 4 MiB of cache")
+
+    def test_page_cache_is_written_beyond_the_part_of_the_disk_that_is_checked(self) -> None:
+        disk = self.disk()
+        self.start("cache=2", "own=7", f"dev={disk}")
+        wait_until(lambda: self.beats(), 20, "it beats")
+        with open(disk, "rb") as image:
+            image.seek(64 << 20)
+            written = image.read()
+        self.assertEqual(len(written), 2 << 20)
+        self.assertEqual(len({written[at:at + 4096] for at in range(0, len(written), 4096)}), 512)
+
     def turns(self, sizes: list[int]) -> bool:
         """Whether the pages in use were as many as these, in this order."""
         left = list(sizes)
