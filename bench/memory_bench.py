@@ -9,6 +9,7 @@ density/proxmox, density/balanced, density/dense; ksm. Those of the lab use KSM,
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -33,7 +34,8 @@ from migration.figures import Report  # noqa: E402
 IN_PROCESS = ("cost", "crowd", "admission")
 CASES = (*IN_PROCESS, "density", "ksm")
 RULES = tuple(f"density/{name}" for name in contenders(Shape(), 4096, False))
-FULL, QUICK = Pace(25, 20, 60, 24), Pace(12, 10, 20, 24)
+SHAPE_KEYS = tuple(field.name for field in dataclasses.fields(Shape) if field.name != "own_pages")
+FULL, QUICK = Pace(15, 20, 60, 24), Pace(8, 10, 20, 24)
 
 
 def arguments() -> argparse.Namespace:
@@ -45,12 +47,28 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory-mib", type=int, default=4096, help="of the host, for density")
     parser.add_argument("--most", type=int, default=FULL.most, help="guests that are tried at most")
     parser.add_argument("--guests", type=int, default=6, help="of ksm")
+    parser.add_argument("--shape", default="", metavar="KEY=N,…", help=f"another guest for density: {', '.join(SHAPE_KEYS)}")
     parser.add_argument("--named", action="store_true", help="place VMs by their host's name")
     options = parser.parse_args()
     for case in options.case:
         if case not in (*CASES, *RULES):
             parser.error(f"no case is named '{case}'; there are {', '.join((*CASES, *RULES))}")
+    try:
+        options.guest = shape_of(options.shape)
+    except ValueError as error:
+        parser.error(str(error))
     return options
+
+
+def shape_of(text: str) -> Shape:
+    """The usual guest with some of its figures changed."""
+    changes: dict[str, Any] = {}
+    for word in filter(None, text.split(",")):
+        key, _, value = word.partition("=")
+        if key not in SHAPE_KEYS or not value.isdigit():
+            raise ValueError(f"--shape: '{word}' is not one of {', '.join(SHAPE_KEYS)} with = and a number")
+        changes[key] = int(value)
+    return dataclasses.replace(Shape(), **changes)
 
 
 def in_process(options: argparse.Namespace, report: Report) -> None:
@@ -72,7 +90,7 @@ def in_process(options: argparse.Namespace, report: Report) -> None:
 def on_the_lab(options: argparse.Namespace, report: Report) -> None:
     """KSM is given back as it was found, whatever happens."""
     all_rules = not options.case or "density" in options.case
-    rules = [one for one in contenders(Shape(), options.memory_mib, options.named).values()
+    rules = [one for one in contenders(options.guest, options.memory_mib, options.named).values()
              if all_rules or f"density/{one.name}" in options.case]
     ksm_too = not options.case or "ksm" in options.case
     if not rules and not ksm_too:
@@ -82,7 +100,7 @@ def on_the_lab(options: argparse.Namespace, report: Report) -> None:
         if rules:
             run_density(report, rules, Pace(pace.step_s, pace.settle_s, pace.window_s, options.most), ksm)
         if ksm_too:
-            run_ksm(report, ksm, Spans(20 if options.quick else 60, 120 if options.quick else 300, options.guests), options.named)
+            run_ksm(report, ksm, Spans(20 if options.quick else 45, 120 if options.quick else 240, options.guests), options.named)
 
 
 def stop(*_: Any) -> None:

@@ -17,9 +17,9 @@ class Shape:
 
     memory_mib: int = 768
     minimum_mib: int = 128
-    set_mib: int = 96
+    set_mib: int = 64
     pages_per_second: int = 400
-    swing_mib: int = 64
+    swing_mib: int = 48
     period_s: int = 60
     once_mib: int = 256
     cold_mib: int = 64
