@@ -100,7 +100,7 @@ def on_the_lab(options: argparse.Namespace, report: Report) -> None:
         if rules:
             run_density(report, rules, Pace(pace.step_s, pace.settle_s, pace.window_s, options.most), ksm)
         if ksm_too:
-            run_ksm(report, ksm, Spans(20 if options.quick else 45, 120 if options.quick else 240, options.guests), options.named)
+            run_ksm(report, ksm, Spans(20 if options.quick else 45, 300, options.guests), options.named)
 
 
 def stop(*_: Any) -> None:
