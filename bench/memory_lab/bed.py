@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from harness.base import Lab, say, wait_for
+from harness.base import Lab, wait_for
 
 from ballast_lab import cgroup
 from ballast_lab.state import load_lab
@@ -58,11 +58,15 @@ class Watch:
         used = cgroup.used_bytes(self.host) - cgroup.cached_bytes(self.host)
         return HostFigures(self.limit, max(0.0, float(self.limit - used)))
 
-    def last(self, name: str) -> Look:
-        """What was last seen of a guest."""
+    def last_at(self, name: str) -> tuple[float, Look]:
+        """What was last seen of a guest, and when that was."""
         with self._lock:
             seen = self.looks.get(name)
-            return seen[-1][1] if seen else Look(0, 0, 0)
+            return seen[-1] if seen else (0.0, Look(0, 0, 0))
+
+    def last(self, name: str) -> Look:
+        """What was last seen of a guest."""
+        return self.last_at(name)[1]
 
     def at(self, name: str, moment: float) -> tuple[float, Look] | None:
         """What was seen of it at that moment, or first after it."""

@@ -107,7 +107,7 @@ class Ksm:
             if read("pages_sharing") == 0:
                 break
             if time.monotonic() > deadline:
-                raise AssertionError(f"after {UNMERGE_S} s KSM still shares {read('pages_sharing')} pages: there is no room to take them apart")
+                raise AssertionError(f"after {UNMERGE_S} s KSM still shares {read('pages_sharing')} pages: is there room to take them apart?")
             time.sleep(0.2)
 
     def tune(self, scan: Scan) -> None:

@@ -129,7 +129,7 @@ class Case:
         try:
             wait_for(lambda: self.picture()["ksm"]["expected"]["measured"], self.spans.measured_s, "the group is measured", 2)
         except AssertionError as error:
-            self.report.say("ksm/forecast", "error", None, "1", target=NEAR, met=False, why=str(error), expected=self.picture()["ksm"]["expected"])
+            self.report.say("ksm/forecast", "error", None, "1", target=NEAR, met=False, why=str(error), ksm=self.picture()["ksm"])
             return
         errors = []
         for _ in range(2):
