@@ -12,7 +12,8 @@ from typing import Any
 class Report:
     """Prints each figure as it is made and remembers whether all targets were met."""
 
-    def __init__(self) -> None:
+    def __init__(self, bench: str = "migration") -> None:
+        self.bench = bench
         self.missed: list[str] = []
         self.lines: list[dict[str, Any]] = []
 
@@ -20,7 +21,7 @@ class Report:
             peer_value: float | None = None, target: float | None = None, met: bool | None = None, **more: Any) -> None:
         """One line. `met` is null where nothing is promised."""
         ratio = value / peer_value if value is not None and peer_value else None
-        line = {"bench": "migration", "case": case, "metric": metric, "value": rounded(value), "unit": unit,
+        line = {"bench": self.bench, "case": case, "metric": metric, "value": rounded(value), "unit": unit,
                 "min": rounded(min(runs)) if runs else None, "max": rounded(max(runs)) if runs else None, "runs": len(runs),
                 "peer": peer or None, "peer_value": rounded(peer_value), "ratio": rounded(ratio), "target": rounded(target),
                 "met": met, **more}

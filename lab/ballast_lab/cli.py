@@ -58,6 +58,7 @@ def _guest_parser(commands: Any) -> None:
     xml.add_argument("--memory-mib", type=int, default=128)
     xml.add_argument("--load", default="16:200:random", help="MIB:PAGES_PER_SECOND:PATTERN")
     xml.add_argument("--disk", default="0", help="blocks written per second")
+    xml.add_argument("--disk-mib", type=int, default=0, help="size of its disk, the base image's without")
     xml.add_argument("--ip", default="", help="ADDRESS/MASK of the guest's eth0")
     watch = verbs.add_parser("watch", help="judge a serial console file: sequence, gaps, corruption")
     watch.add_argument("file")

@@ -41,7 +41,7 @@ class Guest:
 def build() -> Guest:
     """The guest of these sources, built if it is not cached. Safe to call from several commands at once."""
     digest = hashlib.sha256()
-    for path in (SOURCES / "init", SOURCES / "load.c", SOURCES / "modules", pathlib.Path(__file__)):
+    for path in (*sorted(SOURCES.iterdir()), pathlib.Path(__file__)):
         digest.update(path.read_bytes())
     guest = Guest(CACHE / f"guest-{digest.hexdigest()[:12]}")
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,8 @@ def domain_xml(lab: Lab, guest: Guest, options: argparse.Namespace) -> str:
     disk = lab.shared_dir / f"{options.vm}.qcow2"
     files = guest.describe()
     if not disk.exists():
-        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", files["image"], str(disk)])
+        size = [f"{options.disk_mib}M"] if options.disk_mib else []
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", files["image"], str(disk), *size])
     return DOMAIN.format(vm=options.vm, uuid=make_uuid(lab.name, "vm", options.vm), memory=options.memory_mib,
                          load=options.load, disk=options.disk, shared=lab.shared_dir, console=lab.console_dir,
                          ip=f" ballast.ip={options.ip}" if options.ip else "",

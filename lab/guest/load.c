@@ -3,10 +3,16 @@
 // Decides nothing about the host. One loop makes memory dirty, verifies it and prints a heartbeat; a child writes the
 // disk, so that a slow fsync never delays the heartbeat. Settings come as KEY=VALUE words, later also from the console.
 //
-//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R in
-//   20 s) disk=BLOCKS_PER_SECOND              4 KiB blocks on /dev/vda beyond the first MiB, 0 = none hb=MILLISECONDS
-//   heartbeat interval dev=PATH                            the disk, /dev/vda by default fault=memory|disk harms one
-//   page or block behind the checks' back: proves that they see it
+//   load=MIB:PAGES_PER_SECOND:PATTERN   idle, sequential, random, hot (9 of 10 writes in a tenth), sawtooth (0..2R)
+//   swing=MIB:PERIOD_S:PHASE_S          so much more in the second half of a period; no work while it gets no memory
+//   once=MIB                            touched at the start and freed
+//   cold=MIB                            then kept, never written again, alike in all guests
+//   cache=MIB                           then in the page cache, written beyond the disk's first 64 MiB
+//   own=N                               like own have like pages
+//   disk=BLOCKS_PER_SECOND              4 KiB blocks on the disk beyond the first MiB, 0 = none
+//   dev=PATH                            the disk, /dev/vda by default
+//   hb=MILLISECONDS                     heartbeat interval
+//   fault=memory|disk                   harms one page or block behind the checks' back: proves that they see it
 //
 // Output, one write per line:
 //   HB seq=123 t=12.300 pages=24576 dirtied=240000 checked=51200 bad=0 ok
@@ -30,6 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
+#include "hold.h"
+
 enum { page_size = 4096, words_per_page = page_size / 8, hot_stride = 64, disk_first = 256, disk_slots_max = 8192 };
 
 enum pattern { idle, sequential, random_order, hot, sawtooth };
@@ -42,6 +51,9 @@ struct settings {
     double disk_rate;
     char device[256];
     double heartbeat_s;
+    size_t swing_mib;
+    struct holding holding;
+    double swing_s, swing_phase_s;
 };
 
 struct load {
@@ -49,34 +61,10 @@ struct load {
     uint32_t* expected;  // the count each page must hold: apart from the page, so that a lost write shows
     size_t pages, filled, next, check_next;
     uint64_t dirtied, checked, bad;
-    double owed;  // pages that the rate still allows
+    double owed;         // pages that the rate still allows
+    size_t least, most;  // pages without and with the swing
+    uint64_t own;
 };
-
-static void say(const char* format, ...) {
-    char line[512];
-    va_list words;
-    va_start(words, format);
-    int length = vsnprintf(line, sizeof line - 1, format, words);
-    va_end(words);
-    if (length < 0) return;
-    if ((size_t)length > sizeof line - 2) length = sizeof line - 2;
-    line[length++] = '\n';
-    ssize_t written = write(1, line, (size_t)length);
-    (void)written;
-}
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint64_t mix(uint64_t a, uint64_t b) {
-    uint64_t x = a * 0x9E3779B97F4A7C15u + b;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-}
 
 static uint64_t random_below(uint64_t limit) {
     static uint64_t state = 1;
@@ -90,22 +78,28 @@ static uint64_t word_of(size_t page, uint32_t count, size_t word) {
     return word % hot_stride == 0 ? mix(page, ((uint64_t)count << 16) + word) : mix(page, word) ^ page;
 }
 
+// By which the content of a page is made.
+static uint64_t name_of(const struct load* load, size_t page) {
+    return page + (load->own << 40);
+}
+
 static void write_page(struct load* load, size_t page, uint32_t count) {
     uint64_t* at = load->memory + page * words_per_page;
-    for (size_t word = 0; word < words_per_page; word += hot_stride) at[word] = word_of(page, count, word);
+    for (size_t word = 0; word < words_per_page; word += hot_stride)
+        at[word] = word_of(name_of(load, page), count, word);
     load->expected[page] = count;
 }
 
 static void fill_page(struct load* load, size_t page) {
     uint64_t* at = load->memory + page * words_per_page;
-    for (size_t word = 0; word < words_per_page; word++) at[word] = word_of(page, 0, word);
+    for (size_t word = 0; word < words_per_page; word++) at[word] = word_of(name_of(load, page), 0, word);
     load->expected[page] = 0;
 }
 
 static void report_bad(struct load* load, size_t page, size_t word, uint64_t found) {
     if (load->bad++ < 20)
         say("CORRUPT memory page=%zu word=%zu count=%u expected=%016llx found=%016llx", page, word,
-            load->expected[page], (unsigned long long)word_of(page, load->expected[page], word),
+            load->expected[page], (unsigned long long)word_of(name_of(load, page), load->expected[page], word),
             (unsigned long long)found);
 }
 
@@ -113,7 +107,7 @@ static void check_page(struct load* load, size_t page) {
     const uint64_t* at = load->memory + page * words_per_page;
     load->checked++;
     for (size_t word = 0; word < words_per_page; word++)
-        if (at[word] != word_of(page, load->expected[page], word)) {
+        if (at[word] != word_of(name_of(load, page), load->expected[page], word)) {
             report_bad(load, page, word, at[word]);
             fill_page(load, page);  // one harm is reported once
             return;
@@ -135,7 +129,7 @@ static size_t pick_page(struct load* load, enum pattern pattern) {
 static void dirty_one(struct load* load, enum pattern pattern) {
     const size_t page = pick_page(load, pattern);
     const uint64_t head = load->memory[page * words_per_page];
-    if (head != word_of(page, load->expected[page], 0)) report_bad(load, page, 0, head);
+    if (head != word_of(name_of(load, page), load->expected[page], 0)) report_bad(load, page, 0, head);
     write_page(load, page, load->expected[page] + 1);
     load->dirtied++;
 }
@@ -158,8 +152,8 @@ static size_t available_mib(void) {
 }
 
 static void set_memory(struct load* load, const struct settings* settings) {
-    if (load->memory) munmap(load->memory, load->pages * page_size);
-    if (load->expected) munmap(load->expected, load->pages * sizeof *load->expected);
+    if (load->memory) munmap(load->memory, load->most * page_size);
+    if (load->expected) munmap(load->expected, load->most * sizeof *load->expected);
     const size_t room = available_mib();
     size_t mib = settings->mib;
     if (room && mib + 12 > room) {
@@ -167,24 +161,40 @@ static void set_memory(struct load* load, const struct settings* settings) {
         say("NOTE load asks for %zu MiB, the guest has room for %zu", settings->mib, mib);
     }
     memset(load, 0, sizeof *load);
-    load->pages = mib * 1024 * 1024 / page_size;
-    load->memory = mmap(NULL, load->pages * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    load->own = settings->holding.own;
+    load->pages = load->least = mib * 1024 * 1024 / page_size;
+    load->most = load->least + settings->swing_mib * 1024 * 1024 / page_size;
+    load->memory = mmap(NULL, load->most * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     load->expected =
-        mmap(NULL, load->pages * sizeof *load->expected, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, load->most * sizeof *load->expected, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (load->memory == MAP_FAILED || load->expected == MAP_FAILED) {
         say("CORRUPT no memory for %zu MiB", mib);
-        load->memory = NULL, load->expected = NULL, load->pages = 0;
+        load->memory = NULL, load->expected = NULL, load->pages = load->least = load->most = 0;
     }
+}
+
+// The swing's memory is freed as it ends. The guest's kernel is asked for more only while it has some: a program that
+// took it unasked would be killed, and its whole work would be gone with it.
+static void swing(struct load* load, const struct settings* settings, double t) {
+    if (load->most == load->least) return;
+    const double since = t + settings->swing_phase_s;
+    const double at = since - settings->swing_s * (double)(uint64_t)(since / settings->swing_s);
+    load->pages = at < settings->swing_s / 2 ? load->least : load->most;
+    if (load->filled <= load->pages) return;
+    madvise(load->memory + load->pages * words_per_page, (load->filled - load->pages) * page_size, MADV_DONTNEED);
+    load->filled = load->pages;
 }
 
 // Works until `until`: first fills, then pays the pages owed since `since`, then verifies a little.
 static void work(struct load* load, const struct settings* settings, double since, double until) {
-    const double passed = now_s() - since;
-    while (load->filled < load->pages && now_s() < until)
+    enum { spare_mib = 8 };
+    load->owed += rate_at(settings, until) * (now_s() - since);
+    while (load->filled < load->pages && now_s() < until) {
+        if (load->filled >= load->least && load->most > load->least && available_mib() < spare_mib) break;
         for (int i = 0; i < 32 && load->filled < load->pages; i++) fill_page(load, load->filled++);
+    }
+    if (load->owed > settings->rate) load->owed = settings->rate;  // a longer pause is not made good later
     if (load->pages == 0 || load->filled < load->pages) return;
-    load->owed += rate_at(settings, until) * passed;
-    if (load->owed > settings->rate) load->owed = settings->rate;  // a pause is not made good later
     while (load->owed >= 1 && now_s() < until)
         for (int i = 0; i < 32 && load->owed >= 1; i++, load->owed--) dirty_one(load, settings->pattern);
     for (int i = 0; i < 8 && now_s() < until; i++) check_page(load, load->check_next++ % load->pages);
@@ -344,8 +354,25 @@ static int parse_load(const char* text, struct settings* settings) {
     return -1;
 }
 
+static int parse_swing(const char* text, struct settings* settings) {
+    unsigned long mib;
+    double period, phase;
+    if (sscanf(text, "%lu:%lf:%lf", &mib, &period, &phase) != 3 || period < 1 || phase < 0) return -1;
+    settings->swing_mib = mib, settings->swing_s = period, settings->swing_phase_s = phase;
+    return 0;
+}
+
 static int parse_word(const char* word, struct settings* settings) {
+    const char* const names[] = {"once=", "cold=", "cache=", "own="};
+    size_t* const numbers[] = {&settings->holding.once_mib, &settings->holding.cold_mib, &settings->holding.cache_mib,
+                               &settings->holding.own};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(word, names[i], strlen(names[i])) == 0) {
+            *numbers[i] = strtoul(strchr(word, '=') + 1, NULL, 10) & 0xffff;
+            return 0;
+        }
     if (strncmp(word, "load=", 5) == 0) return parse_load(word + 5, settings);
+    if (strncmp(word, "swing=", 6) == 0) return parse_swing(word + 6, settings);
     if (strncmp(word, "disk=", 5) == 0)
         settings->disk_rate = atof(word + 5);
     else if (strncmp(word, "dev=", 4) == 0)
@@ -384,12 +411,12 @@ static void obey(char* line, struct settings* settings, struct load* load, pid_t
         return;
     }
     if (parse_word(line, settings) != 0) {
-        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  disk=BLOCKS_PER_SECOND  hb=MS  "
-            "fault=memory|disk  sh");
+        say("HELP load=MIB:PAGES_PER_SECOND:idle|sequential|random|hot|sawtooth  swing=MIB:PERIOD_S:PHASE_S  "
+            "disk=BLOCKS_PER_SECOND  hb=MS  fault=memory|disk  sh");
         return;
     }
     say("SET %s", line);
-    if (settings->mib != before.mib) set_memory(load, settings);
+    if (settings->mib != before.mib || settings->swing_mib != before.swing_mib) set_memory(load, settings);
     if (settings->disk_rate != before.disk_rate) *disk = start_disk(*disk, settings);
 }
 
@@ -416,6 +443,7 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; i++)
         if (parse_word(argv[i], &settings) != 0) say("NOTE setting not understood: %s", argv[i]);
     struct load load = {0};
+    hold_more(&settings.holding, settings.device);
     set_memory(&load, &settings);
     pid_t disk = start_disk(0, &settings);
     struct pollfd console = {.fd = 0, .events = POLLIN};
@@ -429,6 +457,7 @@ int main(int argc, char** argv) {
             beat += settings.heartbeat_s;
             if (beat < t) beat = t + settings.heartbeat_s;
         }
+        swing(&load, &settings, t);
         work(&load, &settings, since, t + tick_s * 0.8);
         since = t;
         const double rest = t + tick_s - now_s();

@@ -69,6 +69,45 @@ class Load(unittest.TestCase):
                 self.assertNotIn("CORRUPT", self.text())
                 self.doCleanups()
 
+    def test_a_swing_takes_more_memory_in_the_second_half_of_each_period_and_frees_it_again(self) -> None:
+        self.start("load=4:400:random", "swing=8:2:0", "own=3", "once=4", "cold=4")
+        wait_until(lambda: self.turns([1024, 3072, 1024, 3072]), 20, "it grows, shrinks and grows again")
+        self.assertNotIn("CORRUPT", self.text())
+
+    def test_page_cache_that_the_disk_has_no_room_for_is_named(self) -> None:
+        self.start("cache=4", "dev=/dev/full")
+        self.await_text("NOTE /dev/full has no room for 4 MiB of cache")
+
+    def test_page_cache_is_written_beyond_the_part_of_the_disk_that_is_checked(self) -> None:
+        disk = self.disk()
+        self.start("cache=2", "own=7", f"dev={disk}")
+        wait_until(lambda: self.beats(), 20, "it beats")
+        with open(disk, "rb") as image:
+            image.seek(64 << 20)
+            written = image.read()
+        self.assertEqual(len(written), 2 << 20)
+        self.assertEqual(len({written[at:at + 4096] for at in range(0, len(written), 4096)}), 512)
+
+    def turns(self, sizes: list[int]) -> bool:
+        """Whether the pages in use were as many as these, in this order."""
+        left = list(sizes)
+        for beat in self.beats():
+            if left and beat["pages"] == left[0]:
+                left.pop(0)
+        return not left
+
+    def test_a_swing_costs_nothing_of_the_rate_where_there_is_memory(self) -> None:
+        self.start("load=4:400:random", "swing=8:1:0")
+        wait_until(lambda: len(self.beats()) > 35, 20, "it beats")
+        beats = self.beats()
+        rate = (beats[-1]["dirtied"] - beats[4]["dirtied"]) / (beats[-1]["t"] - beats[4]["t"])
+        self.assertGreater(rate, 360)
+        self.assertLess(rate, 440)
+
+    def test_a_swing_that_cannot_be_read_is_named(self) -> None:
+        self.start("swing=8:0:0")
+        self.await_text("NOTE setting not understood: swing=8:0:0")
+
     def test_idle_dirties_nothing(self) -> None:
         self.start("load=4:4000:idle")
         wait_until(lambda: len(self.beats()) > 8, 20, "it beats")
