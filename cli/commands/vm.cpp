@@ -44,6 +44,10 @@ void add_power(CLI::App& vm, Session& session) {
               BALLAST_CHECK(s.confirm(fmt::format("Cut {} off? What its guest has not written is lost.", name)));
               return verb(s, name, "destroy", Json::object(), "is off");
           });
+    named(vm, "save", "Write a VM's running state to its host's disk; `vm start` goes on from there", session,
+          [](Session& s, const std::string& name) {
+              return verb(s, name, "save", Json::object(), "is saved on its host; `ballast vm start` goes on from there");
+          });
 }
 
 struct DeleteOptions {

@@ -31,8 +31,8 @@ struct VmStartParams {
 };
 BOOST_DESCRIBE_STRUCT(VmStartParams, (), (host))
 
-/// kind "vm.shutdown": ACPI, then (only if `force`) destroy after the time-out. kind "vm.destroy" and "vm.reboot" take
-/// no parameters.
+/// kind "vm.shutdown": ACPI, then (only if `force`) destroy after the time-out. kind "vm.destroy", "vm.reboot" and
+/// "vm.save" take no parameters.
 struct VmShutdownParams {
     Seconds timeout{60};
     bool force = false;

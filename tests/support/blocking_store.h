@@ -42,6 +42,7 @@ class BlockingStore final : public store::Store {
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) override {
         return real_->subscribe(std::move(executor), std::move(listener));
     }
+    [[nodiscard]] store::MemoryHistory& memory_history() override { return real_->memory_history(); }
     [[nodiscard]] store::Health health() const override { return real_->health(); }
     void close() override { real_->close(); }
 

@@ -96,6 +96,12 @@ Task<Response> destroy_vm(Request request, ContextPtr context) {
     co_return answer;
 }
 
+Task<Response> save_vm(Request request, ContextPtr context) {
+    BALLAST_CO_TRY(auto params, co_await parse_params<jobs::NoParams>(request, context));
+    auto answer = co_await submit_vm_job(std::move(request), context, "vm.save", std::move(params));
+    co_return answer;
+}
+
 Task<Response> delete_vm(Request request, ContextPtr context) {
     BALLAST_CO_TRY(auto params, co_await parse_params<jobs::VmDeleteParams>(request, context));
     auto answer = co_await submit_vm_job(std::move(request), context, "vm.delete", std::move(params));
@@ -243,6 +249,8 @@ std::vector<Route> vm_routes() {
         vm_verb("shutdown", "Ask its guest to shut down (ACPI).", shutdown_vm, schema<jobs::VmShutdownParams>),
         vm_verb("reboot", "Restart its guest.", reboot_vm, schema<jobs::NoParams>),
         vm_verb("destroy", "Cut it off, as by pulling its plug.", destroy_vm, schema<jobs::NoParams>),
+        vm_verb("save", "Write its running state to its host's disk; the next start goes on from there.", save_vm,
+                schema<jobs::NoParams>),
         removal,
         removal_by_verb,
     };

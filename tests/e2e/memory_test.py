@@ -1,0 +1,186 @@
+#!/usr/bin/python3
+"""A real host runs more VMs than its memory: idle guests are squeezed, one that needs memory gets it back, also after kill -9 of the daemon;
+every byte of the host is accounted for; somebody else at a balloon is named; what was found is put back when the host is let go; danger ends in a
+VM on disk, not in the OOM killer."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+from typing import Any
+
+from harness.base import say, wait_for
+from harness.cluster import MIB, Cluster
+
+HOST_MIB = 2600
+NAMES = ("m1", "m2", "m3", "m4", "m5", "m6")  # of 768 MiB each: 4.6 GiB and their QEMUs on 2.5 GiB
+KSM = pathlib.Path("/sys/kernel/mm/ksm")
+
+cluster = Cluster(1, HOST_MIB, "memory.read_interval=1s", "memory.sweep_interval=2s", "memory.on_stop=give_back")
+found: dict[str, str] = {}
+
+
+def setUpModule() -> None:
+    for name in ("run", "pages_to_scan", "sleep_millisecs"):
+        found[name] = (KSM / name).read_text().strip()
+    (KSM / "run").write_text("1")
+    cluster.up()
+
+
+def tearDownModule() -> None:
+    try:
+        cluster.down()
+    finally:
+        for name, value in found.items():
+            (KSM / name).write_text(value)
+
+
+def memory() -> dict[str, Any]:
+    """Where every byte of h1 is."""
+    view: dict[str, Any] = cluster.api.get("/hosts/h1/memory")
+    return view
+
+
+def picture(name: str) -> dict[str, Any]:
+    """One VM of it; empty while it is not seen."""
+    return next((vm for vm in memory()["vms"] if vm["name"] == name), {})
+
+
+def balloon(name: str) -> int:
+    """What the guest has, by its host, in bytes."""
+    words = cluster.lab.virsh("h1", "domstats", "--balloon", cluster.api.vm(name)["id"]).split()
+    return next(int(word.partition("=")[2]) * 1024 for word in words if word.startswith("balloon.current="))
+
+
+def told(kind: str) -> list[str]:
+    """What was told under that kind."""
+    return [event["message"] for event in cluster.api.events() if event["kind"] == kind]
+
+
+class Hog:
+    """Takes memory of the host away, in its cgroup."""
+
+    def __init__(self, mib: int) -> None:
+        group = cluster.lab.hosts["h1"]["cgroup"]
+        program = (f"import os, sys\nopen('{group}/cgroup.procs', 'w').write(str(os.getpid()))\n"
+                   f"held = [bytearray(os.urandom(4096) * 256) for _ in range({mib})]\nprint('held', flush=True)\nsys.stdin.read()\n")
+        self.process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        if self.process.stdout.readline().strip() != "held":
+            raise AssertionError("the hog got no memory")
+
+    def end(self) -> None:
+        """Gives it back."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+
+class Overcommit(unittest.TestCase):
+    """In the order of their names: each goes on from what the one before it left."""
+
+    def tearDown(self) -> None:
+        host = cluster.lab.refresh()["hosts"][0]
+        self.assertEqual(0, host["oom_kills"], "the OOM killer struck")
+
+    def test_a_more_vms_than_memory(self) -> None:
+        """By promise of their minimums; every maximum together is nearly twice the host."""
+        for name in NAMES:
+            cluster.create(name, "h1", memory_mib=768, memory_minimum_bytes=160 * MIB, load="48:100:random",
+                           overcommit={"priority": -5 if name == "m6" else 0, "may_suspend": name == "m6"}, memory_policy="dense")
+        for name in NAMES:
+            cluster.beats(name)
+        wait_for(lambda: len(memory()["vms"]) == len(NAMES), 30, "all of them are seen")
+        wait_for(lambda: all(balloon(name) < 768 * MIB for name in NAMES), 90, "idle guests are squeezed")
+        view = memory()
+        say(cluster.daemon.ballast("host", "memory", "h1").stdout)
+        say(cluster.daemon.ballast("memory").stdout)
+        self.assertEqual(HOST_MIB * MIB, view["total_bytes"])
+        self.assertEqual(view["total_bytes"], sum(part["size_bytes"] for part in view["parts"]), "every byte is somewhere")
+        unexplained = next(part["size_bytes"] for part in view["parts"] if part["part"] == "unexplained")
+        self.assertLess(abs(unexplained), 0.02 * view["total_bytes"])
+        self.assertEqual("full", view["exporter"]["sight"])
+        self.assertIn("p99 demand leaves", view["risk"]["words"])
+        for name in NAMES:
+            self.assertEqual("trusted", picture(name)["working_set"]["trust"], name)
+
+    def test_b_one_that_needs_memory_gets_it_also_after_kill_9(self) -> None:
+        """It begins to work on 500 MiB while no daemon runs."""
+        self.assertLess(balloon("m1"), 768 * MIB)
+        cluster.daemon.kill9()
+        self.set_load("m1", "500:3000:sequential")
+        cluster.daemon.start()
+        cluster.await_hosts()
+        wait_for(lambda: balloon("m1") >= 560 * MIB, 90, "m1 has what it needs")
+        self.assertNotIn("CORRUPT", cluster.lab.console("m1").read_text(errors="replace"))
+        self.assertEqual("running", cluster.api.vm("m1")["state"])
+
+    def test_c_somebody_else_at_a_balloon_is_named_and_not_fought(self) -> None:
+        """virsh setmem, again and again."""
+        vm = cluster.api.vm("m2")["id"]
+        for turn in range(4):
+            target = 600 if turn % 2 == 0 else 740
+            cluster.lab.virsh("h1", "setmem", vm, f"{target}M", "--live")
+            wait_for(lambda t=target: abs(balloon("m2") - t * MIB) < 24 * MIB or "somebody else" in picture("m2")["left_alone"], 30,
+                     f"its balloon goes to {target} MiB")
+            seen = memory()["at"]
+            wait_for(lambda s=seen: memory()["at"] != s, 20, "the host is swept again")
+        wait_for(lambda: "somebody else" in picture("m2")["left_alone"], 60, "it is left alone")
+        self.assertTrue(any("somebody else" in message for message in told("vm.balloon_left_alone")))
+
+    def test_d_danger_ends_on_disk_and_not_in_the_oom_killer(self) -> None:
+        """Something else takes the host's memory: the ladder is climbed, the VM of the lowest priority is saved, and goes on later."""
+        cluster.daemon.ballast("host", "set", "h1", "--memory-policy", "dense")
+        wait_for(lambda: memory()["policy"] == "dense", 20, "h1 is dense")
+        hog = None
+        try:
+            free = next(p["size_bytes"] for p in memory()["parts"] if p["part"] == "free")
+            hog = Hog(max((free + 100 * MIB) // MIB, 64))
+            wait_for(lambda: memory()["level"] in ("pressed", "critical"), 60, "the host is in danger")
+            say(f"{memory()['level']}: {memory()['level_why']}")
+            self.assertFalse(memory()["admits"])
+            refused = cluster.api.refusal("/vms", cluster.vm_body("late", "h1", memory_mib=768, memory_minimum_bytes=160 * MIB))
+            self.assertIn("h1", refused)
+        finally:
+            if hog is not None:
+                hog.end()
+        wait_for(lambda: memory()["level"] == "comfortable", 200, "it is calm again", every=1)
+        levels = told("host.memory_level")
+        say("\n".join(levels))
+        self.assertTrue(any("was comfortable" in level for level in levels) and any("memory is comfortable" in level for level in levels))
+
+    def test_e_a_saved_vm_goes_on_where_it_was(self) -> None:
+        """What the last resort does, by itself."""
+        job = cluster.api.post("/vms/m6/save")
+        cluster.api.wait_job(job["id"], 120)
+        wait_for(lambda: cluster.api.vm("m6")["state"] == "stopped", 30, "m6 is on disk")
+        before = cluster.lab.console("m6").read_text(errors="replace").count("BOOT settings")
+        cluster.api.run_job("/vms/m6/start", {}, 120)
+        length = len(cluster.lab.console("m6").read_text(errors="replace"))
+        wait_for(lambda: len(cluster.lab.console("m6").read_text(errors="replace")) > length, 60, "it beats on")
+        self.assertEqual(before, cluster.lab.console("m6").read_text(errors="replace").count("BOOT settings"), "it did not boot anew")
+
+    def test_f_a_clean_stop_gives_back_what_there_is(self) -> None:
+        """Balloons grow, KSM is as it was found."""
+        before = sum(balloon(name) for name in NAMES[2:5])
+        cluster.daemon.stop()
+        ids = {name: None for name in NAMES[2:5]}
+        self.assertEqual(found["pages_to_scan"], (KSM / "pages_to_scan").read_text().strip())
+        cluster.daemon.start()
+        cluster.await_hosts()
+        wait_for(lambda: sum(balloon(name) for name in ids) >= before, 30, "no guest lost memory by the stop")
+
+    def set_load(self, name: str, load: str) -> None:
+        """Over the guest's console."""
+        pty = cluster.lab.virsh("h1", "ttyconsole", cluster.lab.virsh("h1", "domuuid", name))
+        with open(pty, "wb", buffering=0) as console:
+            console.write(f"load={load}\n".encode())
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("BALLAST_E2E_LAB", "memory")
+    unittest.main()
