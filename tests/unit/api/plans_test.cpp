@@ -52,8 +52,8 @@ class PlansTest : public ApiTest {
             jobs::Planner{.plan = [](const Snapshot& snapshot, const auto&, const auto&, const auto&,
                                      const scheduler::PlanOptions& options, const auto&,
                                      const auto&) { return plan_web1(snapshot, options); },
-                          .check = [](const Snapshot&, const ClusterPlan&,
-                                      const scheduler::PlanStep&) { return Result<void>{}; }},
+                          .check = [](const Snapshot&, const ClusterPlan&, const scheduler::PlanStep&,
+                                      const scheduler::Preferences&) { return Result<void>{}; }},
             jobs::StatsNow());
         put(a_host("h1").build());
         put(a_host("h2").build());
