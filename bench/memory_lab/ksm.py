@@ -53,6 +53,17 @@ def _daemon() -> pathlib.Path:
     raise AssertionError("there is no ksmd: this kernel has no KSM, or /proc hides its threads")
 
 
+def merged_pages() -> int:
+    """Of all processes that live. The counters of KSM itself still have those of dead ones until ksmd comes by."""
+    total = 0
+    for file in pathlib.Path("/proc").glob("[0-9]*/ksm_merging_pages"):
+        try:
+            total += int(file.read_text(encoding="ascii") or 0)  # a kernel thread has none
+        except OSError:
+            continue  # it ended meanwhile
+    return total
+
+
 def _comm(entry: pathlib.Path) -> str:
     try:
         return (entry / "comm").read_text(encoding="utf-8").strip()
@@ -80,14 +91,15 @@ class Ksm:
         except OSError as error:
             self._lock.close()
             raise AssertionError(f"another run holds {LOCK}: KSM is the machine's, wait until it has ended") from error
-        if (sharing := read("pages_sharing")) > 0:
+        if (pages := merged_pages()) > 0:
             self._lock.close()
-            raise AssertionError(f"KSM shares {sharing} pages already: end the guests of other labs first, their pages would be counted")
+            raise AssertionError(f"KSM has merged {pages} pages already: end the guests of other labs first, their pages would be counted")
         self._found = {name: read(name) for name in KEPT}
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
+            self.stop()  # the counters too: those of guests that ended would stay
             for name in KEPT:
                 write(name, self._found[name])
         finally:

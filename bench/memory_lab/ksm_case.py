@@ -23,6 +23,7 @@ SPARE_MIB = 1024
 PROMISED = 0.6  # of all maximums is the host's capacity: where they fit, Ballast leaves KSM off
 NEAR = 0.05
 STILL_S = 15.0
+BRISK = Scan(10_000, 20)
 STILL_PART = 0.005
 PAGE = 4096
 
@@ -141,6 +142,7 @@ class Case:
         """|forecast - kernel| / kernel, once the forecast is of the guests that there are and the kernel's figure stands still."""
         count = len(self.bed.guests)
         expected = wait_for(lambda: self._expected(count), 60, f"Ballast's picture is of {count} guests", 1)
+        self.pass_by()
         saved = self.still() * PAGE
         say(f"ksm/forecast: {count} guests, expected {expected / MIB:.0f} MiB, the kernel reports {saved / MIB:.0f}")
         return abs(expected - saved) / max(saved, 1)
@@ -148,6 +150,17 @@ class Case:
     def _expected(self, count: int) -> float | None:
         picture = self.picture()
         return float(picture["ksm"]["expected"]["likely_bytes"]) if len(picture["vms"]) == count else None
+
+    def pass_by(self) -> None:
+        """Lets ksmd go round twice: only as it comes by does it take the pages of a guest that ended out of its counters, and Ballast
+        rests it. The forecast was read before; the pace is put back before Ballast looks again, or is taken for another agent's, which
+        changes nothing of what it knows of groups."""
+        found, passes = Scan(machine.read("pages_to_scan"), machine.read("sleep_millisecs")), machine.read("full_scans")
+        self.ksm.tune(BRISK)
+        try:
+            wait_for(lambda: machine.read("full_scans") >= passes + 2, 60, "ksmd went round twice")
+        finally:
+            self.ksm.tune(found)
 
     def still(self) -> int:
         """Pages that are shared, once they change by less than STILL_PART in STILL_S; the last ones after as long as a group may take."""
