@@ -150,6 +150,7 @@ Result<overcommit::MemorySettings> memory_settings(const config::MemoryConfig& c
     settings.read_interval = config.read_interval;
     settings.sweep_interval = config.sweep_interval;
     settings.exporter_timeout = config.exporter_timeout;
+    settings.first_guess = config.first_guess;
     settings.give_back_on_stop = config.on_stop == config::OnStop::give_back;
     return settings;
 }
@@ -257,7 +258,8 @@ jobs::Settings Wired::job_settings() const {
 std::function<scheduler::Preferences()> Wired::preferences() const {
     return [policies = policies_, plans = plans_, n_plus_one = n_plus_one_of(config_.placement),
             admissions = admissions_] {
-        return scheduler::Preferences{.policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one, .memory = admissions->now()};
+        return scheduler::Preferences{
+            .policies = policies, .load = plans->known_load(), .n_plus_one = n_plus_one, .memory = admissions->now()};
     };
 }
 
@@ -270,7 +272,8 @@ std::function<std::optional<overcommit::Seen>(const HostId&)> Wired::simulated_e
         if (!pressure) return std::nullopt;
         overcommit::Seen seen;
         seen.strain = {.pressure = pressure->some, .swap_in = pressure->swap_in};
-        seen.reading = overcommit::ExporterReading{.filesystems = {{.mount_point = "/", .available = pressure->disk_free}}};
+        seen.reading =
+            overcommit::ExporterReading{.filesystems = {{.mount_point = "/", .available = pressure->disk_free}}};
         return seen;
     };
 }

@@ -134,7 +134,9 @@ class Tuner {
 
     bool rests() {
         if (memo_.state != KsmState::resting || now_ >= memo_.until) return false;
-        return as_double(terms_.registered) <= 1.05 * as_double(memo_.registered);  // more VMs are a new chance
+        // More VMs are a new chance. Of VMs that have ended the kernel counts the pages until a pass takes them out.
+        const double now = as_double(terms_.registered);
+        return now <= 1.05 * as_double(memo_.registered) && now >= 0.95 * as_double(memo_.registered);
     }
 
     KsmDecision resting() {

@@ -46,7 +46,8 @@ void add_power(CLI::App& vm, Session& session) {
           });
     named(vm, "save", "Write a VM's running state to its host's disk; `vm start` goes on from there", session,
           [](Session& s, const std::string& name) {
-              return verb(s, name, "save", Json::object(), "is saved on its host; `ballast vm start` goes on from there");
+              return verb(s, name, "save", Json::object(),
+                          "is saved on its host; `ballast vm start` goes on from there");
           });
 }
 

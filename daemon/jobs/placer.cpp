@@ -3,6 +3,16 @@
 #include "storage/resolve.h"
 
 namespace ballast::jobs {
+namespace {
+
+/// What hosts can give changes sooner than what VMs use: one in danger takes nobody from then on.
+constexpr Milliseconds memory_stale{2'000};
+
+bool overcommits(const Snapshot& snapshot) {
+    return snapshot.hosts.find_if([](const Host& host) { return host.memory_policy != MemoryPolicy::none; }) != nullptr;
+}
+
+}  // namespace
 
 void Placer::prefer(scheduler::Preferences preferences) {
     preferences_ = std::move(preferences);
@@ -11,9 +21,17 @@ void Placer::prefer(scheduler::Preferences preferences) {
 
 void Placer::refresh() {
     const auto now = std::chrono::steady_clock::now();
-    if (!source_ || (asked_ && now - *asked_ < stale_)) return;
-    asked_ = now;
-    prefer(source_());
+    if (!source_) return;
+    if (!asked_ || now - *asked_ >= stale_) {
+        asked_ = memory_asked_ = now;
+        prefer(source_());
+    } else if (now - *memory_asked_ >= memory_stale && overcommits(*store_->snapshot())) {
+        memory_asked_ = now;
+        auto memory = source_().memory;
+        if (memory == preferences_.memory) return;
+        preferences_.memory = std::move(memory);
+        fleet_.prefer(preferences_);
+    }
 }
 
 Result<VmSpec> Placer::resolve(VmSpec spec, std::string_view default_pool) {
@@ -29,6 +47,7 @@ std::optional<HostId> Placer::choose(const scheduler::PlacementRequest& request,
 }
 
 scheduler::Basis Placer::basis_of(const HostId& host, const VmSpec& spec) {
+    refresh();
     fleet_.follow(store_->snapshot());
     return fleet_.basis_of(host, spec);
 }

@@ -60,6 +60,7 @@ class Placer : public std::enable_shared_from_this<Placer> {
     Source source_;
     Milliseconds stale_;
     std::optional<std::chrono::steady_clock::time_point> asked_;
+    std::optional<std::chrono::steady_clock::time_point> memory_asked_;
     scheduler::Preferences preferences_;
     scheduler::Fleet fleet_;
     storage::CommonMachine machine_;

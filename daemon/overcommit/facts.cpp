@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "memory/ksm.h"
 #include "scheduler/host_view.h"
 
 namespace ballast::overcommit {
@@ -13,27 +14,56 @@ using memory::VmMemory;
 /// An exporter may speak of a part of the machine (a container), never of more than it has.
 constexpr double slack = 1.02;
 
-/// Pages of QEMU's own files: every process counts them as resident (24 MiB each on Debian 12), and they are in memory
-/// once. No host says how many they are; where the parts of its memory are more than the whole, they are why.
-Bytes files_of_each(const HostMemory& host, const drivers::MemoryStats& stats) {
-    constexpr Bytes most = mebibytes(32);
-    Bytes parts = host.free + host.cached;
-    std::int64_t count = 0;
+/// What the QEMU processes of a host count as resident beyond what it has in use: merged pages, and pages of QEMU's own
+/// files. Every process counts those, and they are in memory once.
+struct Surplus {
+    Bytes bytes;
+    std::int64_t processes = 0;
+};
+
+Surplus surplus_of(const HostMemory& host, const drivers::MemoryStats& stats) {
+    Surplus surplus{.bytes = host.free + host.cached};
     for (const auto& domain : stats.domains) {
         if (!is_active(domain.state)) continue;
-        parts += domain.resident;
-        ++count;
+        surplus.bytes += domain.resident;
+        ++surplus.processes;
     }
-    parts = saturating_sub(parts, host.ksm ? Bytes(host.ksm->pages_sharing * memory::page_size) : Bytes(0));
-    return count > 0 ? std::min(saturating_sub(parts, host.total) / count, most) : Bytes(0);
+    surplus.bytes = saturating_sub(surplus.bytes, host.total);
+    return surplus;
 }
 
-memory::KsmReading ksm_of(const drivers::KsmStats& ksm) {
+constexpr Bytes files_of_qemu = mebibytes(24);  // on Debian 12
+constexpr Bytes most_files = mebibytes(32);
+
+/// Pages of QEMU's files that each process counts. No host says how many they are; where the parts of its memory are
+/// more than the whole, they are why.
+Bytes files_of_each(const HostMemory& host, const drivers::MemoryStats& stats) {
+    const Surplus surplus = surplus_of(host, stats);
+    const Bytes merged = memory::saved_by(host.ksm);
+    if (surplus.processes == 0) return {};
+    return std::min(saturating_sub(surplus.bytes, merged) / surplus.processes, most_files);
+}
+
+/// The kernel counts merged pages of the whole machine. Of a part of it those count that its own processes show.
+void count_own_merged(HostMemory& memory, const drivers::MemoryStats& stats) {
+    if (!memory.ksm || memory.ksm->pages_sharing <= 0) return;
+    const Surplus surplus = surplus_of(memory, stats);
+    const Bytes own =
+        std::min(saturating_sub(surplus.bytes, files_of_qemu * surplus.processes), memory::saved_by(memory.ksm));
+    const double part = own / memory::saved_by(memory.ksm);
+    for (std::int64_t* pages : {&memory.ksm->pages_sharing, &memory.ksm->pages_shared})
+        *pages = static_cast<std::int64_t>(static_cast<double>(*pages) * part);
+}
+
+/// Never more than processes have: the kernel counts pages of those that have ended until its next pass.
+memory::KsmReading ksm_of(const drivers::KsmStats& ksm, const drivers::MemoryStats& stats) {
+    Bytes resident;
+    for (const auto& domain : stats.domains) resident += domain.resident;
     return {.pages_to_scan = ksm.settings.pages_to_scan,
             .sleep_ms = ksm.settings.sleep_ms,
             .merge_across_nodes = ksm.settings.merge_across_nodes,
             .pages_shared = ksm.pages_shared,
-            .pages_sharing = ksm.pages_sharing,
+            .pages_sharing = std::min(ksm.pages_sharing, resident.count() / memory::page_size),
             .pages_unshared = ksm.pages_unshared,
             .pages_volatile = ksm.pages_volatile,
             .full_scans = ksm.full_scans};
@@ -101,7 +131,7 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
     memory.cached = stats.cached;
     memory.reserved = host.settings.reserved_memory;
     memory.numa_cells = static_cast<int>(std::max<std::size_t>(host.facts.numa.size(), 1));
-    if (stats.ksm) memory.ksm = ksm_of(*stats.ksm);
+    if (stats.ksm) memory.ksm = ksm_of(*stats.ksm, stats);
     const Bytes machine = memory.total;
     memory.pressure = seen.strain.pressure;
     memory.swap_in = seen.strain.swap_in;
@@ -119,7 +149,10 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
         memory.suspend_space = room_at(said, save_folder).value_or(Bytes(0));
     }
     const Bytes part = host.settings.memory_capacity.value_or(memory.total);
-    if (part < memory.total) count_part(memory, part, stats);
+    if (part < memory.total)
+        count_part(memory, part, stats);
+    else if (memory.total < machine)
+        count_own_merged(memory, stats);
     return memory;
 }
 

@@ -153,11 +153,14 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     const MemoryPolicy policy = sweep->row->memory_policy;
     if (acted_as_ != MemoryPolicy::none && policy == MemoryPolicy::none) co_await let_go(sweep);
     acted_as_ = policy;
-    memory::Controlled made = memory::control(sweep->host, sweep->vms, memo_, policy, sweep->now);
+    memory::ControlOptions options;
+    options.working_set.prior = around_->settings.first_guess;
+    memory::Controlled made = memory::control(sweep->host, sweep->vms, memo_, policy, sweep->now, options);
     const auto decisions = std::make_shared<const memory::Decisions>(std::move(made.decisions));
     const memory::Level before = memo_.ladder.level;
     memo_ = std::move(made.next);
-    std::erase_if(shrunk_, [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });
+    std::erase_if(shrunk_,
+                  [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });
     decided_ = sweep->now;
     publish(*sweep, *decisions);
     if (decisions->level_changed && may_act(*sweep))

@@ -198,7 +198,8 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
             if (std::exchange(noted_[host], picture->at) != picture->at) points.push_back(point_of(*picture));
         std::erase_if(noted_, [&](const auto& one) { return !keepers_.contains(one.first); });
         const auto noted = co_await around_->store->memory_history().note(std::move(points));
-        if (!noted && !failed) spdlog::warn("the history of the hosts' memory can't be kept: {}", noted.error().chain());
+        if (!noted && !failed)
+            spdlog::warn("the history of the hosts' memory can't be kept: {}", noted.error().chain());
         failed = !noted;
     }
 }

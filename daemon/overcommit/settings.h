@@ -22,6 +22,7 @@ struct MemorySettings {
     Milliseconds read_interval{2'000};    ///< how often guests' figures are looked at, for those that lack memory
     Milliseconds sweep_interval{10'000};  ///< how often the whole host is decided on
     Milliseconds exporter_timeout{2'000};
+    Milliseconds first_guess{3'600'000};     ///< WorkingSetOptions::prior
     Milliseconds keep_interval{5 * 60'000};  ///< how often what was learned is kept for a restart
     Milliseconds planner_pause{5 * 60'000};  ///< between two questions for a move away from one host
     bool give_back_on_stop = false;

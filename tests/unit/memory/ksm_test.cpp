@@ -99,6 +99,13 @@ TEST(Ksm, LooksAgainAfterItsRestAndAtOnceWhenThereIsMoreToScan) {
     EXPECT_EQ(run.sweep().state, KsmState::scanning);
 }
 
+TEST(Ksm, LooksAgainAtOnceWhenVmsHaveEndedAsTheirPagesAreCountedUntilThen) {
+    Tuning run;
+    run.until(KsmState::resting);
+    run.terms.registered = run.terms.registered * 9 / 10;
+    EXPECT_EQ(run.sweep().state, KsmState::scanning);
+}
+
 TEST(Ksm, WhereNothingMergesItTakesLittle) {
     Tuning run;
     run.kernel.mergeable = 0;

@@ -1,4 +1,6 @@
 // The node exporter: its text, its URL, and a real HTTP server on loopback that answers well, badly, or not at all.
+#include "daemon/overcommit/exporter.h"
+
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -12,7 +14,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "daemon/overcommit/exporter.h"
 #include "tests/support/run.h"
 
 namespace ballast::overcommit {
@@ -84,8 +85,8 @@ TEST(ExporterUrl, HasAHostAndUsualPortAndPath) {
     const auto whole = parse_exporter_url("http://[::1]:8080/node/metrics");
     ASSERT_TRUE(whole);
     EXPECT_EQ(whole->host + " " + whole->port + " " + whole->path, "::1 8080 /node/metrics");
-    for (const char* url : {"", "h1:9100", "https://h1", "http://", "http://:9100", "http://h1:0", "http://h1:99999", "http://h1:x",
-                            "http://u@h1", "http://h 1", "http://h1/?a=b", "http://h1\r\nX: y"}) {
+    for (const char* url : {"", "h1:9100", "https://h1", "http://", "http://:9100", "http://h1:0", "http://h1:99999",
+                            "http://h1:x", "http://u@h1", "http://h 1", "http://h1/?a=b", "http://h1\r\nX: y"}) {
         const auto parsed = parse_exporter_url(url);
         ASSERT_FALSE(parsed) << url;
         EXPECT_THAT(parsed.error().message(), HasSubstr("http://host[:port][/path]")) << url;

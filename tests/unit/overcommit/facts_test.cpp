@@ -10,10 +10,10 @@
 namespace ballast::overcommit {
 namespace {
 
-using ::testing::HasSubstr;
 using test::a_cluster;
 using test::a_host;
 using test::a_vm;
+using ::testing::HasSubstr;
 
 const Timestamp now{std::chrono::days(20'000)};
 
@@ -76,6 +76,18 @@ TEST(HostMemoryFacts, OfAPartAreTheExportersWhereItSpeaksOfThatPart) {
     EXPECT_EQ(memory->total, gibibytes(4));
     EXPECT_EQ(memory->free, gibibytes(2));
     EXPECT_EQ(memory->cached, mebibytes(64));
+}
+
+TEST(HostMemoryFacts, OfAPartCountTheMergedPagesThatItsOwnQemusShow) {
+    Host host = a_host("h1").build();
+    host.settings.memory_capacity = gibibytes(4);
+    drivers::MemoryStats stats = machine({guest("a"), guest("b")});
+    stats.ksm = drivers::KsmStats{.settings = {}, .pages_shared = 1'000, .pages_sharing = 200'000};
+    const Seen seen = exporter(gibibytes(4), gibibytes(4) - mebibytes(1'052), Bytes(0));
+    const auto memory = host_memory(host, stats, seen);
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(memory->ksm->pages_sharing, 25'600) << "1200 MiB resident, 48 of files, 1052 in use: 100 MiB of 781";
+    EXPECT_EQ(memory->ksm->pages_shared, 128);
 }
 
 TEST(HostMemoryFacts, OfAnotherMachinesExporterAreRefused) {
@@ -192,7 +204,8 @@ TEST(GiveBack, DividesWhatIsReallyFree) {
     ASSERT_EQ(moves.size(), 2U) << "an adopted VM's balloon was never moved";
     EXPECT_EQ(moves[0].to, gibibytes(3)) << "1.5 GiB above critical, of 3 that are missing";
     EXPECT_EQ(moves[1].to, gibibytes(3) + mebibytes(512));
-    EXPECT_TRUE(memory::give_back({.total = gibibytes(16), .free = mebibytes(400)}, std::vector{vm}, gibibytes(2)).empty());
+    EXPECT_TRUE(
+        memory::give_back({.total = gibibytes(16), .free = mebibytes(400)}, std::vector{vm}, gibibytes(2)).empty());
 }
 
 }  // namespace

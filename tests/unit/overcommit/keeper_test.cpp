@@ -169,7 +169,8 @@ TEST_F(KeeperTest, NamesAnotherOneThatTunesPageMerging) {
     EXPECT_EQ(picture()->ksm.state, memory::KsmState::foreign);
     EXPECT_THAT(told("host.ksm"), Contains(HasSubstr("7777")));
     EXPECT_THAT(picture()->standing_back, HasSubstr("7777"));
-    EXPECT_EQ(run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings.pages_to_scan, 7'777)
+    EXPECT_EQ(run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings.pages_to_scan,
+              7'777)
         << "it is not fought";
 }
 
@@ -184,7 +185,9 @@ TEST_F(KeeperTest, SaysThatTheKernelsAdvisorTunesPageMerging) {
 TEST_F(KeeperTest, PutsBackWhatItFoundWhenTheHostIsNoLongerKept) {
     sharing = "debian";
     shared = mebibytes(400);
-    const auto settings = [this] { return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings; };
+    const auto settings = [this] {
+        return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings;
+    };
     const auto found = settings();
     for (const char* name : {"a", "b", "c", "d"}) make_guest(name, idle(mebibytes(650)));
     look_for(Seconds(60));

@@ -64,11 +64,11 @@ class MemoryFixture : public ::testing::Test {
 
     /// A running guest of 1 GiB at most and 256 MiB at least, with this model of its memory.
     VmId make_guest(const std::string& name, drivers::simulated::MemoryLoad load, const std::string& more = "") {
-        const auto made = cluster.do_job(
-            "vm.create", "",
-            fmt::format(R"({{"name":"{}","host":"h1","start":false,"spec":{{"memory_bytes":1073741824,)"
-                        R"("memory_minimum_bytes":268435456{},"disks":[{{"size_bytes":67108864}}]}}}})",
-                        name, more));
+        const auto made =
+            cluster.do_job("vm.create", "",
+                           fmt::format(R"({{"name":"{}","host":"h1","start":false,"spec":{{"memory_bytes":1073741824,)"
+                                       R"("memory_minimum_bytes":268435456{},"disks":[{{"size_bytes":67108864}}]}}}})",
+                                       name, more));
         EXPECT_TRUE(made && made->state == JobState::succeeded) << name;
         const VmId id = cluster.vm(name)->id;
         drivers::simulated::GuestLoad guest;
