@@ -123,6 +123,8 @@ void Script::virsh(const Line& line) {
         done = stage_.run(host.compute().define(definition));
     } else if (verb == "autostart") {
         stage_.world().faults().set_autostart(line.word(1), id, true);
+    } else if (verb == "setmem") {
+        done = stage_.run(host.memory().set_balloon(id, parse_bytes(line.word(4)).value()));
     } else if (verb == "managedsave") {
         stage_.world().faults().bind(line.word(1), id, "managed save");
     } else {

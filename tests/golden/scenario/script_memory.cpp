@@ -43,6 +43,8 @@ void Script::add_memory() {
     acts_["host-memory"] = [this](const Line& line) {
         stage_.world().faults().set_memory(line.word(1), parse_bytes(line.word(2)).value());
     };
+    acts_["stop-ksm"] = [this](const Line& line) { stage_.world().faults().run_ksm(line.word(1), false); };
+    acts_["run-ksm"] = [this](const Line& line) { stage_.world().faults().run_ksm(line.word(1), true); };
     acts_["memory"] = [this](const Line& line) { show_memory(line.word(1)); };
 }
 
