@@ -49,6 +49,8 @@ void adopt(store::Transaction& transaction, const sim::LaidVm& laid) {
     vm.spec.labels = laid.spec.labels;
     vm.spec.anti_affinity = laid.spec.anti_affinity;
     vm.spec.autostart = laid.spec.autostart;
+    vm.spec.memory_minimum = laid.spec.memory_minimum;
+    vm.spec.overcommit = laid.spec.overcommit;
     transaction.put(std::move(vm),
                     {"vm.adopted", fmt::format("VM {} of the simulated cluster was adopted", laid.name)});
 }

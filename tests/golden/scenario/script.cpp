@@ -114,6 +114,7 @@ Script::Script(Stage& stage) : stage_(stage) {
     add_host_acts();
     add_faults();
     add_questions();
+    add_memory();
     add_time();
 }
 

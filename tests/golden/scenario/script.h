@@ -40,6 +40,7 @@ class Script {
     void add_host_acts();
     void add_faults();
     void add_questions();
+    void add_memory();
     void add_time();
     [[nodiscard]] Act on_vm(std::string verb, std::function<Json(const Line&)> body);
     [[nodiscard]] Act on_host(std::string verb, std::function<Json(const Line&)> body);
@@ -48,6 +49,10 @@ class Script {
     void wait_for_job(const JobId& id);
     void show_vm(const std::string& name);
     void show_host(const std::string& name);
+    void show_memory(const std::string& name);
+    /// How short the host's memory is by its last sweep; empty: nobody looked.
+    [[nodiscard]] std::string memory_level(const HostId& host) const;
+    [[nodiscard]] std::string left_alone(const HostId& host, const VmId& vm) const;
     [[nodiscard]] Vm vm(const std::string& name) const;
     [[nodiscard]] std::string id_of(const std::string& name) const;
     [[nodiscard]] std::optional<JobId> open_job(const std::string& name) const;

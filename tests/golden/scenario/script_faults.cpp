@@ -123,6 +123,8 @@ void Script::virsh(const Line& line) {
         done = stage_.run(host.compute().define(definition));
     } else if (verb == "autostart") {
         stage_.world().faults().set_autostart(line.word(1), id, true);
+    } else if (verb == "setmem") {
+        done = stage_.run(host.memory().set_balloon(id, parse_bytes(line.word(4)).value()));
     } else if (verb == "managedsave") {
         stage_.world().faults().bind(line.word(1), id, "managed save");
     } else {
@@ -139,13 +141,17 @@ void Script::add_time() {
     };
 }
 
-/// `until web1 is running`, `until h1 is unreachable`, `until web1 in pull`, `until web1 on h2`.
+/// `until web1 is running`, `until h1 is unreachable`, `until web1 in pull`, `until web1 on h2`, `until h1 in
+/// critical`.
 void Script::wait_until(const Line& line) {
     const std::string& name = line.word(1);
     const std::string& wanted = line.word(3);
     const auto holds = [&]() -> bool {
         const auto now = stage_.snapshot();
-        if (const auto host = find_host(*now, name)) return dump(to_json((*host)->state)) == "\"" + wanted + "\"";
+        if (const auto host = find_host(*now, name)) {
+            if (line.word(2) == "in") return memory_level((*host)->id) == wanted;
+            return dump(to_json((*host)->state)) == "\"" + wanted + "\"";
+        }
         const auto row = now->vms.find_ptr(known_.contains(name) ? known_.at(name) : VmId());
         if (line.word(2) == "in")
             return now->migrations.find_if([&](const Migration& move) {

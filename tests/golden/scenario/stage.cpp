@@ -121,8 +121,54 @@ void Stage::run_jobs() {
     desk_ = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler_->stats(); });
     desk_->start();
     services.migrations = desk_;
+    pictures_ = std::make_shared<overcommit::PictureBoard>();
+    admissions_ = std::make_shared<overcommit::AdmissionSource>(pictures_);
+    services.memory = [this] { return admissions(); };
+    services.preferences = [this] {
+        scheduler::Preferences preferences;
+        preferences.memory = admissions();
+        return preferences;
+    };
+    services.shrink_before_move = [this](VmId vm, BytesPerSecond bandwidth) -> store::Task<> {
+        if (!memory_) co_return Result<void>{};
+        co_return co_await memory_->shrink_before_move(std::move(vm), bandwidth);
+    };
+    services_ = services;
+    start_memory();
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();
+}
+
+// The memory of hosts, where the scenario wants it kept: its desk waits on the loop's timers, so on virtual time.
+
+void Stage::keep_memory(overcommit::MemorySettings settings) {
+    if (memory_settings_) throw std::runtime_error("the memory of hosts is kept already");
+    memory_settings_ = std::move(settings);
+    start_memory();
+    settle();
+}
+
+void Stage::start_memory() {
+    if (!memory_settings_) return;
+    memory_ = std::make_shared<overcommit::MemoryDesk>(*services_, pictures_, *memory_settings_,
+                                                       [this](const HostId& host) { return seen_of(host); });
+    memory_->start();
+}
+
+/// What an exporter of the simulated host says.
+std::optional<overcommit::Seen> Stage::seen_of(const HostId& host) {
+    const auto row = snapshot()->hosts.find_ptr(host);
+    const auto pressure = row ? world().pressure_of(row->name) : std::nullopt;
+    if (!pressure) return std::nullopt;
+    overcommit::Seen seen;
+    seen.strain = {.pressure = pressure->some, .swap_in = pressure->swap_in};
+    seen.reading.emplace().filesystems.push_back({.mount_point = "/", .available = pressure->disk_free});
+    return seen;
+}
+
+std::shared_ptr<const scheduler::MemoryAdmission> Stage::admissions() const {
+    if (!memory_) return nullptr;
+    return admissions_->now();
 }
 
 void Stage::make_api() {
@@ -134,6 +180,8 @@ void Stage::make_api() {
     context->observer = reconciler_;
     context->progress = progress_;
     context->migrations = desk_;
+    context->preferences = services_->preferences;
+    context->memory = [board = pictures_] { return board->all(); };
     context->check_uri = [driver = simulation_->driver()](std::string_view uri) { return driver->check_uri(uri); };
     context->default_pool = "shared";
     context->upload_folder = folder_.string();
@@ -165,6 +213,8 @@ void Stage::stop_daemon() {
     loop_.reset();  // suspended coroutines die with it, as with the process
     clock_.forget_timers();
     router_.reset();
+    memory_.reset();
+    services_.reset();
     engine_.reset();
     desk_.reset();
     reconciler_.reset();

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@
 #include "daemon/api/router.h"
 #include "daemon/jobs/engine.h"
 #include "daemon/jobs/migrate/desk.h"
+#include "daemon/overcommit/admission.h"
+#include "daemon/overcommit/memory_desk.h"
 #include "daemon/reconcile/reconciler.h"
 #include "daemon/simulation.h"
 #include "tests/support/virtual_clock.h"
@@ -43,6 +46,8 @@ class Stage {
     [[nodiscard]] api::Response ask(api::Verb verb, const std::string& path, const std::string& body = {});
     /// The daemon dies without a word and a new one begins on the same store.
     void restart();
+    /// From now on, and in every later daemon, the memory of hosts is kept; placement asks it.
+    void keep_memory(overcommit::MemorySettings settings);
 
     /// Adds a line with the time of now.
     void log(std::string_view text);
@@ -58,12 +63,19 @@ class Stage {
     /// A connection of an outsider: virsh, as it were.
     [[nodiscard]] drivers::HostDriver& outsider(const std::string& host);
     [[nodiscard]] reconcile::Reconciler& reconciler() { return *reconciler_; }
+    /// The last sweep of the host's memory; null: nobody looked.
+    [[nodiscard]] std::shared_ptr<const overcommit::HostPicture> picture_of(const HostId& host) const {
+        return pictures_->find(host);
+    }
 
   private:
     void start_daemon();
     void stop_daemon();
     void connect_hosts();
     void run_jobs();
+    void start_memory();
+    [[nodiscard]] std::optional<overcommit::Seen> seen_of(const HostId& host);
+    [[nodiscard]] std::shared_ptr<const scheduler::MemoryAdmission> admissions() const;
     void make_api();
     void make_token();
     void settle();
@@ -83,6 +95,11 @@ class Stage {
     std::shared_ptr<reconcile::Reconciler> reconciler_;
     std::shared_ptr<jobs::ProgressHub> progress_;
     std::shared_ptr<jobs::MigrationDesk> desk_;
+    std::optional<overcommit::MemorySettings> memory_settings_;  ///< none: nobody keeps the hosts' memory
+    std::shared_ptr<overcommit::PictureBoard> pictures_;
+    std::shared_ptr<overcommit::AdmissionSource> admissions_;
+    std::shared_ptr<overcommit::MemoryDesk> memory_;
+    std::optional<jobs::Services> services_;
     std::shared_ptr<jobs::Engine> engine_;
     std::unique_ptr<api::Router> router_;
     std::unique_ptr<store::Subscription> listening_;
