@@ -16,8 +16,8 @@ from typing import Any
 from harness.base import say, wait_for
 from harness.cluster import MIB, Cluster
 
-HOST_MIB = 2600
-NAMES = ("m1", "m2", "m3", "m4", "m5", "m6")  # of 768 MiB each: 4.6 GiB and their QEMUs on 2.5 GiB
+HOST_MIB = 3000
+NAMES = ("m1", "m2", "m3", "m4", "m5", "m6")  # of 768 MiB each: 4.5 GiB and their QEMUs on 2.9 GiB
 KSM = pathlib.Path("/sys/kernel/mm/ksm")
 
 cluster = Cluster(1, HOST_MIB, "memory.read_interval=1s", "memory.sweep_interval=2s", "memory.on_stop=give_back", "memory.first_guess=5s")
@@ -101,7 +101,7 @@ class Overcommit(unittest.TestCase):
     def test_a_more_vms_than_memory(self) -> None:
         """By promise of their minimums; every maximum together is nearly twice the host."""
         for name in NAMES:
-            wait_for(self.has_room, 60, f"{name} is admitted by what was seen of the others", every=1)
+            wait_for(self.has_room, 150, f"{name} is admitted by what was seen of the others", every=1)
             cluster.create(name, "h1", memory_mib=768, memory_minimum_bytes=160 * MIB, load="48:100:random",
                            overcommit={"priority": -5 if name == "m6" else 0, "may_suspend": name == "m6"}, memory_policy="dense")
             cluster.beats(name)
