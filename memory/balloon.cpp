@@ -77,8 +77,10 @@ class Pass {
             return vms_[a].id < vms_[b].id;
         });
         for (const std::size_t i : order_) {
-            const Bytes gets = std::min(missing(i), left_);
-            plan_.unmet += saturating_sub(comfortable_size(vms_[i]), vms_[i].balloon + gets);
+            const Bytes shortage = saturating_sub(comfortable_size(vms_[i]), vms_[i].balloon);
+            const bool felt = vms_[i].lacks || shortage >= least_change;
+            const Bytes gets = felt ? std::min(missing(i), left_) : Bytes(0);
+            if (felt) plan_.unmet += shortage - std::min(gets, shortage);
             left_ -= gets;
             given_[i] = gets;
         }

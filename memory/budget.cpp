@@ -30,8 +30,9 @@ HostBudget budget_of(const HostMemory& host, std::span<const VmMemory> vms, Byte
     return budget;
 }
 
-Bytes may_give(const HostBudget& budget) {
-    const Bytes above = saturating_sub(budget.available, critical_below(budget.reserve));
+Bytes may_give(const HostBudget& budget, bool danger) {
+    const Bytes least = danger ? critical_below(budget.reserve) : pressed_below(budget.reserve);
+    const Bytes above = saturating_sub(budget.available, least);
     return std::max(saturating_sub(above, budget.untouched), above / 2);
 }
 

@@ -101,7 +101,7 @@ class Sweep {
         }
         BalloonPlan plan =
             plan_balloons(movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed),
-                                    .may_give = may_give(budget_),
+                                    .may_give = may_give(budget_, out_.level >= Level::pressed),
                                     .danger = out_.level >= Level::pressed,
                                     .plenty = out_.level == Level::comfortable});
         for (const BalloonMove& move : plan.moves) {

@@ -94,6 +94,10 @@ Bytes available_on(const HostMemory& host) {
                     std::max(host.total, Bytes(0)));
 }
 
+Bytes pressed_below(Bytes reserve) {
+    return bytes_of(as_double(reserve) * rungs[static_cast<std::size_t>(Level::pressed) - 1].enter);
+}
+
 Bytes critical_below(Bytes reserve) {
     return bytes_of(as_double(reserve) * rungs.back().enter);
 }

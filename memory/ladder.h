@@ -66,7 +66,9 @@ inline constexpr Milliseconds last_resort{30'000};  ///< critical for that long,
 [[nodiscard]] LadderStep climbed(const LadderMemo& before, const HostMemory& host, Bytes reserve, bool may_suspend,
                                  Timestamp now);
 
-/// Available memory below which nothing more is given: where `critical` begins.
+/// Available memory below which nothing more is given: where `pressed` begins, so that no gift brings a host into
+/// danger; in danger where `critical` does.
+[[nodiscard]] Bytes pressed_below(Bytes reserve);
 [[nodiscard]] Bytes critical_below(Bytes reserve);
 
 }  // namespace ballast::memory

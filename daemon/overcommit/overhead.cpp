@@ -1,6 +1,7 @@
 #include "daemon/overcommit/overhead.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ballast::overcommit {
 namespace {
@@ -17,6 +18,9 @@ OverheadMemo noted(OverheadMemo memo, const memory::GuestReading& reading, Times
         memo.bound_before = std::exchange(memo.bound, Bytes(0));
         memo.since = now;
     }
+    const Bytes balloon = std::exchange(memo.balloon, reading.balloon);
+    if (balloon.count() > 0 && balloon != reading.balloon) memo.moved = now;
+    if (memo.moved != Timestamp() && reading.at <= memo.moved) return memo;
     if (!reading.unused || *reading.unused > reading.balloon) return memo;
     const Bytes held = reading.balloon - *reading.unused;
     if (reading.resident > held) memo.bound = smaller_known(memo.bound, reading.resident - held);

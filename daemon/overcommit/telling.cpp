@@ -59,7 +59,9 @@ std::string moves_sentence(std::span<const BalloonMove> moves, const Snapshot& s
         (move.to > move.from ? given : taken) += distance(move);
         if (move.to < move.from) ++givers;
     }
-    std::ranges::stable_sort(order, std::ranges::greater{}, [](const BalloonMove* move) { return distance(*move); });
+    std::ranges::sort(order, [](const BalloonMove* a, const BalloonMove* b) {
+        return distance(*a) != distance(*b) ? distance(*a) > distance(*b) : a < b;  // they lie in one array
+    });
     std::vector<std::string> parts;
     for (const BalloonMove* move : order) {
         if (parts.size() == named) break;

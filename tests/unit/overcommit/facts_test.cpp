@@ -190,6 +190,20 @@ TEST(Overhead, IsTheLeastBoundOfAWhile) {
     EXPECT_EQ(noted(memo, reading, now + 2 * overhead_while), memo) << "a guest that lies teaches nothing";
 }
 
+TEST(Overhead, IsNotLearnedWhileTheBalloonMoves) {
+    memory::GuestReading reading{
+        .at = now, .balloon = mebibytes(500), .unused = mebibytes(100), .resident = mebibytes(500)};
+    OverheadMemo memo = noted({}, reading, now);
+    EXPECT_EQ(overhead_of(memo, reading, Bytes(0)), mebibytes(100));
+    reading.balloon = mebibytes(595);  // what is unused was said before that
+    memo = noted(memo, reading, now + Milliseconds(2'000));
+    EXPECT_EQ(overhead_of(memo, reading, Bytes(0)), mebibytes(100)) << "not 5 MiB";
+    reading.unused = mebibytes(185);
+    reading.at = now + Milliseconds(4'000);
+    memo = noted(memo, reading, now + Milliseconds(4'000));
+    EXPECT_EQ(overhead_of(memo, reading, Bytes(0)), mebibytes(90));
+}
+
 TEST(GiveBack, DividesWhatIsReallyFree) {
     const memory::HostMemory host{.total = gibibytes(16), .free = gibibytes(2)};
     memory::VmMemory vm{.id = VmId("a"), .name = "a", .maximum = gibibytes(4), .minimum = gibibytes(1)};
