@@ -72,6 +72,7 @@ void Keeper::restore(const std::string& text) {
         return;
     }
     memo_ = std::move(kept->memo);
+    found_kept_ = memo_.ksm.found.has_value();
     overheads_ = std::move(kept->overheads);
 }
 
@@ -198,12 +199,25 @@ asio::awaitable<void> Keeper::move_balloons(std::shared_ptr<const Sweep> sweep, 
     if (!written) spdlog::warn("host={} moved balloons, which can't be told: {}", host_, written.error().chain());
 }
 
+/// Before the first change: a daemon that is killed after it would take its own settings for what it found.
+store::Task<> Keeper::keep_what_was_found() {
+    if (found_kept_ || !memo_.ksm.found) co_return Result<void>{};
+    BALLAST_CO_CHECK(co_await around_->store->write(
+        {}, [key = kept_under + host_.str(), text = kept()](store::Transaction& transaction) -> Result<void> {
+            transaction.keep(key, text);
+            return {};
+        }));
+    found_kept_ = true;
+    co_return Result<void>{};
+}
+
 asio::awaitable<void> Keeper::tune_ksm(std::shared_ptr<const Sweep> sweep, memory::KsmDecision decision) {
     std::string told;
     if (decision.state == memory::KsmState::foreign || decision.state == memory::KsmState::stopped) told = decision.why;
     if ((decision.pages_to_scan || decision.merge_across_nodes) && sweep->host.ksm) {
         const auto wanted = settings_of(applied(*sweep->host.ksm, decision));
-        const auto set = co_await sweep->driver->memory().set_ksm(wanted);
+        Result<void> set = co_await keep_what_was_found();
+        if (set) set = co_await sweep->driver->memory().set_ksm(wanted);
         if (!set) told = fmt::format("page merging can't be tuned: {}", set.error().chain());
     }
     if (told == told_ksm_) co_return;
@@ -272,6 +286,7 @@ asio::awaitable<void> Keeper::put_ksm_back(std::shared_ptr<const Sweep> sweep) {
         }
     }
     memo_.ksm = {};
+    found_kept_ = false;
 }
 
 /// The host is no longer controlled: what was changed on it is put back, once.

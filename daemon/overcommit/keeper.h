@@ -40,6 +40,9 @@ struct Kept {
 };
 BOOST_DESCRIBE_STRUCT(Kept, (), (memo, overheads))
 
+/// The key of a host's state in the store, before its id.
+inline constexpr const char* kept_under = "memory/";
+
 class Keeper : public std::enable_shared_from_this<Keeper> {
   public:
     Keeper(HostId host, std::shared_ptr<const Surroundings> around)
@@ -74,6 +77,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     boost::asio::awaitable<void> move_balloons(std::shared_ptr<const Sweep> sweep,
                                                std::vector<memory::BalloonMove> moves);
     boost::asio::awaitable<void> tune_ksm(std::shared_ptr<const Sweep> sweep, memory::KsmDecision decision);
+    store::Task<> keep_what_was_found();
     boost::asio::awaitable<void> put_ksm_back(std::shared_ptr<const Sweep> sweep);
     boost::asio::awaitable<void> let_go(std::shared_ptr<const Sweep> sweep);
     void publish(const Sweep& sweep, const memory::Decisions& decisions);
@@ -85,6 +89,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     std::map<VmId, OverheadMemo> overheads_;
     std::map<VmId, std::string> told_;  ///< why a balloon is left alone, as it was told last
     std::map<VmId, Timestamp> shrunk_;  ///< before a move that has not begun yet
+    bool found_kept_ = false;           ///< what KSM was found with is in the store
     std::string told_ksm_;
     MemoryPolicy acted_as_ = MemoryPolicy::none;
     bool looking_ = false;

@@ -14,8 +14,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr const char* kept_under = "memory/";
-
 std::vector<std::pair<HostId, MemoryPolicy>> policies_to_write(const Snapshot& snapshot,
                                                                const MemorySettings& settings) {
     std::vector<std::pair<HostId, MemoryPolicy>> changes;

@@ -197,6 +197,23 @@ TEST_F(KeeperTest, PutsBackWhatItFoundWhenTheHostIsNoLongerKept) {
     EXPECT_EQ(settings(), found);
 }
 
+TEST_F(KeeperTest, KnowsWhatItFoundAlsoWhenItWasKilledRightAfterItsFirstChange) {
+    const auto settings = [this] {
+        return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings;
+    };
+    const auto found = settings();
+    for (const char* name : {"a", "b", "c", "d"}) make_guest(name, idle(mebibytes(650)));
+    look_for(Seconds(20));
+    ASSERT_NE(settings(), found) << "it tunes";
+    const auto kept = run(*cluster.io, cluster.store->kept(overcommit::kept_under));
+    ASSERT_TRUE(kept && kept->contains(host_id().str()));
+    begin(kept->at(host_id().str()));
+    look_for(Seconds(4));
+    set_policy(MemoryPolicy::none);
+    look_for(Seconds(20));
+    EXPECT_EQ(settings(), found) << "not what it had set itself";
+}
+
 TEST_F(KeeperTest, GivesGuestsTheirMemoryBackAsFarAsThereIsAny) {
     for (const char* name : {"a", "b", "c", "d", "e", "f"}) make_guest(name, idle());
     look_for(Seconds(300));
