@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <spdlog/spdlog.h>
 
 #include "core/try.h"
@@ -231,6 +233,17 @@ asio::awaitable<void> Keeper::tune_ksm(std::shared_ptr<const Sweep> sweep, memor
     if (!written) spdlog::warn("host={} {}", host_, told);
 }
 
+/// By itself: a plan takes seconds, and a host in danger is looked at meanwhile.
+void Keeper::ask_for_a_move(std::string why) {
+    asio::co_spawn(
+        around_->executor,
+        [](std::shared_ptr<const Surroundings> around, HostId host, std::string why) -> asio::awaitable<void> {
+            const auto asked = co_await around->ask_for_a_move(host, std::move(why));
+            if (!asked) spdlog::warn("host={} no move away could be planned: {}", host, asked.error().chain());
+        }(around_, host_, std::move(why)),
+        asio::detached);
+}
+
 store::Task<> Keeper::carry_out(std::shared_ptr<const Sweep> sweep,
                                 std::shared_ptr<const memory::Decisions> decisions) {
     co_await move_balloons(sweep, decisions->balloons);
@@ -241,7 +254,7 @@ store::Task<> Keeper::carry_out(std::shared_ptr<const Sweep> sweep,
     if (wants(memory::Act::ask_planner) && around_->ask_for_a_move &&
         (sweep->now < asked_planner_ || sweep->now - asked_planner_ >= around_->settings.planner_pause)) {
         asked_planner_ = sweep->now;
-        BALLAST_CO_CHECK(co_await around_->ask_for_a_move(host_, decisions->level_why));
+        ask_for_a_move(decisions->level_why);
     }
     std::map<VmId, std::string> told;
     for (const auto& vm : decisions->vms)

@@ -77,6 +77,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     boost::asio::awaitable<void> move_balloons(std::shared_ptr<const Sweep> sweep,
                                                std::vector<memory::BalloonMove> moves);
     boost::asio::awaitable<void> tune_ksm(std::shared_ptr<const Sweep> sweep, memory::KsmDecision decision);
+    void ask_for_a_move(std::string why);
     store::Task<> keep_what_was_found();
     boost::asio::awaitable<void> put_ksm_back(std::shared_ptr<const Sweep> sweep);
     boost::asio::awaitable<void> let_go(std::shared_ptr<const Sweep> sweep);
