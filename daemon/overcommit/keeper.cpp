@@ -154,7 +154,8 @@ bool Keeper::may_act(const Sweep& sweep) const {
 
 store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     const MemoryPolicy policy = sweep->row->memory_policy;
-    if (acted_as_ != MemoryPolicy::none && policy == MemoryPolicy::none) co_await let_go(sweep);
+    const bool acted = acted_as_ != MemoryPolicy::none || memo_.ksm.set;  // the second: a daemon before this one
+    if (acted && policy == MemoryPolicy::none) co_await let_go(sweep);
     acted_as_ = policy;
     memory::ControlOptions options;
     options.working_set.prior = around_->settings.first_guess;

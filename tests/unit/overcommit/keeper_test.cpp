@@ -208,8 +208,7 @@ TEST_F(KeeperTest, KnowsWhatItFoundAlsoWhenItWasKilledRightAfterItsFirstChange) 
     const auto kept = run(*cluster.io, cluster.store->kept(overcommit::kept_under));
     ASSERT_TRUE(kept && kept->contains(host_id().str()));
     begin(kept->at(host_id().str()));
-    look_for(Seconds(4));
-    set_policy(MemoryPolicy::none);
+    set_policy(MemoryPolicy::none);  // before it has looked once
     look_for(Seconds(20));
     EXPECT_EQ(settings(), found) << "not what it had set itself";
 }
