@@ -4,6 +4,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
 #include "core/try.h"
@@ -137,7 +140,7 @@ store::Task<Keeper::Sweep> Keeper::read() {
 
 store::Task<> Keeper::look() {
     const auto self = shared_from_this();
-    if (std::exchange(looking_, true)) co_return Result<void>{};
+    if (ended_ || std::exchange(looking_, true)) co_return Result<void>{};
     auto swept = co_await read();
     Result<void> outcome;
     if (!swept)
@@ -311,10 +314,23 @@ asio::awaitable<void> Keeper::let_go(std::shared_ptr<const Sweep> sweep) {
                                                                        sweep->host.total, true)));
 }
 
+/// A look that has begun would set again what is put back.
+asio::awaitable<void> Keeper::await_look() {
+    constexpr Milliseconds longest{15'000};
+    constexpr Milliseconds pause{20};
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (Milliseconds waited{0}; looking_ && waited < longest; waited += pause) {
+        timer.expires_after(pause);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
 store::Task<> Keeper::give_back() {
     const auto self = shared_from_this();
     const auto row = around_->store->snapshot()->hosts.find_ptr(host_);
     if (!row || !row->managed || !memory::policy_of(row->memory_policy).acts) co_return Result<void>{};
+    ended_ = true;
+    co_await await_look();
     BALLAST_CO_TRY(auto swept, co_await read());
     const auto sweep = std::make_shared<const Sweep>(std::move(swept));
     const bool sees = sweep->host.pressure || sweep->host.swap_in;

@@ -77,6 +77,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     boost::asio::awaitable<void> move_balloons(std::shared_ptr<const Sweep> sweep,
                                                std::vector<memory::BalloonMove> moves);
     boost::asio::awaitable<void> tune_ksm(std::shared_ptr<const Sweep> sweep, memory::KsmDecision decision);
+    boost::asio::awaitable<void> await_look();
     void ask_for_a_move(std::string why);
     store::Task<> keep_what_was_found();
     boost::asio::awaitable<void> put_ksm_back(std::shared_ptr<const Sweep> sweep);
@@ -94,6 +95,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     std::string told_ksm_;
     MemoryPolicy acted_as_ = MemoryPolicy::none;
     bool looking_ = false;
+    bool ended_ = false;  ///< memory was given back: nothing is decided any more
     Timestamp decided_;
     Timestamp asked_planner_;
     Seen seen_;
