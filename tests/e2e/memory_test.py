@@ -171,10 +171,12 @@ class Overcommit(unittest.TestCase):
 
     def test_e_a_saved_vm_goes_on_where_it_was(self) -> None:
         """What the last resort does, by itself."""
+        cluster.delete("m1")  # its 500 MiB leave room beyond doubt
         wait_for(lambda: memory()["admits"], 90, "it admits again", every=1)
         cluster.api.run_job("/vms/m6/save", {}, 120)
         wait_for(lambda: cluster.api.vm("m6")["state"] == "stopped", 30, "m6 is on disk")
         before = cluster.lab.console("m6").read_text(errors="replace").count("BOOT settings")
+        wait_for(self.has_room, 120, "it has room again", every=1)
         cluster.api.run_job("/vms/m6/start", {}, 120)
         length = len(cluster.lab.console("m6").read_text(errors="replace"))
         wait_for(lambda: len(cluster.lab.console("m6").read_text(errors="replace")) > length, 60, "it beats on")
