@@ -155,7 +155,7 @@ class Sweep {
             if (set.trust != Trust::trusted) continue;
             parts.push_back({std::hash<VmId>{}(vms_[i].id), vms_[i].group, set.needed, set.deviation});
         }
-        next_.correlation = correlated(before_.correlation, parts, options_.risk, now_);
+        next_.correlation = correlated(before_.correlation, parts, options_.risk, now_, options_.first_belief);
         out_.risk = assess(demands, {.capacity = budget_.for_guests + budget_.overhead,
                                      .sharing = budget_.sharing,
                                      .held = {},

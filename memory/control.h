@@ -49,6 +49,7 @@ struct ControlOptions {
     FollowOptions follow;
     KsmOptions ksm;
     RiskModel risk;
+    Milliseconds first_belief = usual_first_belief;  ///< what `risk` counts as, of a host that was never seen
 };
 
 /// One VM as the controller sees it.

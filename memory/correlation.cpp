@@ -10,7 +10,6 @@ namespace ballast::memory {
 namespace {
 
 constexpr Milliseconds day{24 * 3'600'000};  ///< as of one working set
-constexpr Milliseconds first_belief{6 * 3'600'000};
 constexpr Milliseconds longest{30 * day};  ///< by then what was believed before is forgotten
 constexpr double most = 0.95;
 constexpr Milliseconds lag{10 * 60'000};
@@ -121,7 +120,8 @@ void note_change(CorrelationMemo& memo, double sum, Timestamp now) {
 }
 
 /// New sums; what was found so far is what is believed.
-CorrelationMemo begun(const CorrelationMemo& memo, const Sums& sums, const RiskModel& usual, Timestamp now) {
+CorrelationMemo begun(const CorrelationMemo& memo, const Sums& sums, const RiskModel& usual, Timestamp now,
+                      Milliseconds first_belief) {
     const bool first = memo.at == Timestamp{};
     CorrelationMemo fresh;
     fresh.group = fresh.group_before = first ? usual.group : memo.group;
@@ -139,9 +139,9 @@ CorrelationMemo begun(const CorrelationMemo& memo, const Sums& sums, const RiskM
 }  // namespace
 
 CorrelationMemo correlated(CorrelationMemo memo, std::span<const CorrelationPart> parts, const RiskModel& usual,
-                           Timestamp now) {
+                           Timestamp now, Milliseconds first_belief) {
     const Sums sums = sums_of(parts);
-    if (memo.at == Timestamp{} || memo.members != sums.members) return begun(memo, sums, usual, now);
+    if (memo.at == Timestamp{} || memo.members != sums.members) return begun(memo, sums, usual, now, first_belief);
     const Milliseconds elapsed = between(memo.at, now);
     if (elapsed <= Milliseconds(0)) return memo;
     memo.at = now;

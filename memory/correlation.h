@@ -11,8 +11,8 @@
 // square within t. What swings by the day hardly changes within minutes, so with a lag of 10 minutes
 //   persistence = lag / -ln(D(2 lag) / D(lag) - 1).
 //
-// All are taken together with what was believed before, which counts as 6 hours. When VMs come or go the sums begin
-// anew, and what was found is what is believed from then on.
+// All are taken together with what was believed before, which counts as 6 hours of a host that was never seen. When VMs
+// come or go the sums begin anew, and what was found is what is believed from then on.
 
 #include <map>
 #include <span>
@@ -68,9 +68,13 @@ struct CorrelationPart {
     Bytes deviation;
 };
 
+/// What is believed of a host that was never seen counts as so much watching.
+constexpr Milliseconds usual_first_belief{6 * 3'600'000};
+
 /// With one more sweep. `usual`: what is believed of a host that was never seen.
 [[nodiscard]] CorrelationMemo correlated(CorrelationMemo memo, std::span<const CorrelationPart> parts,
-                                         const RiskModel& usual, Timestamp now);
+                                         const RiskModel& usual, Timestamp now,
+                                         Milliseconds first_belief = usual_first_belief);
 
 /// The usual model with the correlations and the persistence that were found.
 [[nodiscard]] RiskModel measured_model(const CorrelationMemo& memo, RiskModel usual);

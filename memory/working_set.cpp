@@ -65,6 +65,15 @@ Bytes cache_of(const GuestReading& reading) {
     return std::min(reading.disk_caches.value_or(Bytes(0)), saturating_sub(reading.balloon, *reading.unused));
 }
 
+/// Of the page cache what the guest's kernel wants to keep, and so does not call usable. disk_caches has shared memory
+/// in it too, so no more is believed than a low watermark can be: 1.25 times 5 % of memory, where that is little.
+Bytes kept_back(const GuestReading& reading, Bytes cache) {
+    constexpr Bytes highest_watermark = mebibytes(128);
+    if (!reading.usable || !reading.disk_caches) return {};
+    const Bytes low = std::min(reading.available.value_or(reading.balloon) / 16, highest_watermark);
+    return std::min({saturating_sub(*reading.disk_caches, cache), *reading.disk_caches / 2, low});
+}
+
 /// The means with one more value in them.
 WorkingSetMemo updated(WorkingSetMemo memo, const VmMemory& vm, double needed, const WorkingSetOptions& options) {
     const GuestReading& reading = vm.reading;
@@ -92,7 +101,9 @@ double needed_now(const VmMemory& vm, Bytes cache, bool lacks, const WorkingSetO
     const GuestReading& reading = vm.reading;
     const Bytes free = reading.unused.value_or(Bytes(0));
     const Bytes usable = std::min(reading.usable.value_or(free + cache), reading.balloon);
-    double needed = as_double(reading.balloon - usable) + options.hot_cache * as_double(cache);
+    const Bytes kept = kept_back(reading, cache);
+    const Bytes hot = saturating_sub(bytes_of(options.hot_cache * as_double(cache + kept)), kept);
+    double needed = as_double(reading.balloon - usable + hot);
     if (lacks) needed = std::max(needed, as_double(reading.balloon) * (1 + options.growth));
     return std::clamp(needed, 0.0, as_double(vm.maximum));
 }

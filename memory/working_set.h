@@ -1,9 +1,10 @@
 #pragma once
 // The working set of a VM, from what its balloon driver says. Decides what is known; acts on nothing. Pure.
 //
-// One reading says:  needed = balloon - usable + hot_cache x cache,  cache = usable - unused
+// One reading says:  needed = balloon - usable + hot,  hot = hot_cache x (cache + kept) - kept,  cache = usable - unused
 // usable (MemAvailable) is what the guest could give without swapping: free memory and most of its page cache. A part
-// of the cache is in use, or the guest would read it again at once. A guest that swaps in or has many major faults has
+// of the cache is in use, or the guest would read it again at once. `kept` of it the guest's kernel itself does not call
+// usable: min(half of it, the low watermark) (Linux, si_mem_available()), so it is in the first term already. A guest that swaps in or has many major faults has
 // less than it needs: then needed = balloon x (1 + growth), never above its maximum.
 //
 // size = max(needed, fast mean, slow mean): it rises at once, and falls slowly (Waldspurger, OSDI 2002, 6.3: the

@@ -24,7 +24,7 @@ FIXED_RATIO = 1.5
 CORES = os.cpu_count() or 1
 BUSY = 0.70  # beyond it the two cores might be the limit, not the memory
 NEAR_EDGE_S = 2.0
-PATIENCE = 2  # how often a refusal is asked again
+PATIENCE = 20  # refusals in a row, before no more is asked: each is a step in which more is learned of those that run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Run:
                     return why
                 time.sleep(self.pace.step_s)  # what is refused now may fit once more is known of those that run
                 continue
-            worked = time.monotonic()
+            refused, worked = 0, time.monotonic()
             time.sleep(self.pace.step_s)
             guests, kills = (now - then for now, then in zip(self.troubles(), before))
             if guests or kills:

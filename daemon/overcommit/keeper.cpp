@@ -23,6 +23,7 @@ using memory::BalloonMove;
 
 /// How long a VM that was made smaller for a move stays so where the move does not begin.
 constexpr Milliseconds kept_small{60'000};
+constexpr int beliefs_per_guess = 6;  ///< as of the usual first belief (6 h) and the usual first guess (1 h)
 
 /// What may be changed on that VM now, by its row of this moment.
 bool may_move(const Snapshot& snapshot, const VmId& id, const HostId& host) {
@@ -162,6 +163,7 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     acted_as_ = policy;
     memory::ControlOptions options;
     options.working_set.prior = around_->settings.first_guess;
+    options.first_belief = around_->settings.first_guess * beliefs_per_guess;
     memory::Controlled made = memory::control(sweep->host, sweep->vms, memo_, policy, sweep->now, options);
     const auto decisions = std::make_shared<const memory::Decisions>(std::move(made.decisions));
     const memory::Level before = memo_.ladder.level;

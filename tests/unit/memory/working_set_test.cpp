@@ -61,6 +61,16 @@ TEST(WorkingSet, TakesTheDiskCachesWhereTheGuestDoesNotSayWhatIsUsable) {
     EXPECT_EQ(estimate(vm, {}, noon).working_set.size, gibibytes(2));
 }
 
+TEST(WorkingSet, DoesNotCountTwiceThePageCacheThatTheGuestsKernelKeepsBack) {
+    VmMemory vm = a_vm();  // 512 MiB of its cache are usable
+    vm.reading.disk_caches = mebibytes(512 + 96);
+    EXPECT_EQ(estimate(vm, {}, noon).working_set.size, gibibytes(1) + mebibytes((512 + 96) / 4 - 96));
+    vm.reading.disk_caches = gibibytes(1);  // shared memory is in it too: no watermark is so high
+    EXPECT_EQ(estimate(vm, {}, noon).working_set.size, gibibytes(1) + mebibytes((512 + 128) / 4 - 128));
+    vm.reading.disk_caches.reset();
+    EXPECT_EQ(estimate(vm, {}, noon).working_set.size, gibibytes(1) + mebibytes(512 / 4));
+}
+
 TEST(WorkingSet, RisesAtOnceAndFallsSlowly) {
     Watch watch(a_vm());
     watch.see(gibibytes(1), 60);
