@@ -103,6 +103,7 @@ Admissions::Admissions(std::shared_ptr<const Pictures> pictures) : pictures_(std
         typical.mean += mean;
         typical.squares += mean * mean;
         typical.variance += deviation * deviation;
+        typical.qemu += vm.overhead;
     }
 }
 
@@ -128,12 +129,15 @@ memory::Demand Admissions::guess(const MemoryPart& part) const {
     const Typical& typical = at->second;
     const double members = typical.members;
     const double maximum = as_double(part.spec->memory);
-    const Bytes qemu = crude.maximum - part.spec->memory;
-    const double crude_mean = as_double(crude.working_set - qemu) / maximum;
+    const Bytes crude_qemu = crude.maximum - part.spec->memory;
+    const Bytes qemu = bytes_of(as_double(typical.qemu + crude_qemu) / (members + 1));
+    const double crude_mean = as_double(crude.working_set - crude_qemu) / maximum;
     const double crude_deviation = as_double(crude.deviation) / maximum;
     const double mean = (typical.mean + crude_mean) / (members + 1);
     const double between = typical.squares / members - std::pow(typical.mean / members, 2);
     const double within = typical.variance / members + crude_deviation * crude_deviation / (members + 1);
+    demand.maximum = part.spec->memory + qemu;
+    demand.minimum = crude.minimum - crude_qemu + qemu;
     demand.working_set = bytes_of(mean * maximum) + qemu;
     demand.deviation = bytes_of(std::sqrt(std::max(between, 0.0) + within) * maximum);
     return demand;

@@ -42,6 +42,7 @@ class Admissions final : public scheduler::MemoryAdmission {
         double mean = 0;      ///< sums
         double squares = 0;   ///< of the means
         double variance = 0;  ///< of each
+        Bytes qemu;           ///< what their QEMUs need beside, a sum too
     };
 
     void take_in(const HostPicture& host, const VmPicture& vm);

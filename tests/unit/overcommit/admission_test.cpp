@@ -200,6 +200,23 @@ TEST(Admissions, TakeAnUnknownVmForATypicalMemberOfItsGroup) {
     EXPECT_FALSE(question.ask().admitted) << "a group says nothing of others";
 }
 
+TEST(Admissions, TakeWhatTheQemuOfAnUnknownVmNeedsFromItsGroupToo) {
+    Question question;
+    for (int i = 0; i < 60; ++i) question.vms.push_back(elastic(name_of(i)).boots("tiny").build());
+    const auto missing_with = [&](Bytes qemu) {
+        HostPicture other = a_picture("h2", gibibytes(64));
+        for (int i = 0; i < 19; ++i) {
+            other.vms.push_back(seen(name_of(100 + i)));
+            other.vms.back().group = "kernel tiny ";
+            other.vms.back().overhead = qemu;
+        }
+        return question.show(other).ask().missing;
+    };
+    const Bytes more = missing_with(mebibytes(400)) - missing_with(mebibytes(40));
+    // Sixty VMs; what is usual weighs as one of twenty.
+    EXPECT_NEAR(more / mebibytes(1), 60 * 360 * 0.95, 200);
+}
+
 TEST(Admissions, WithoutAPictureTakeTheHostsRowWithTheReserveOfOneThatIsNotSeen) {
     Question question;
     question.fresh = elastic().minimum(gibibytes(4)).build();  // not to be squeezed: what it needs is known exactly
