@@ -72,9 +72,11 @@ class Tuner {
         memo_.still = moved ? 0 : memo_.still + scanned;
         memo_.still_for = moved || scanned <= 0 ? Milliseconds(0) : memo_.still_for + elapsed;
         if (memo_.sharing <= 0 || seconds <= 0) return;
-        const auto lost = static_cast<double>(std::max<std::int64_t>(memo_.sharing - reading_.pages_sharing, 0));
-        const double rate = lost / static_cast<double>(memo_.sharing) / seconds;
-        memo_.unsharing += weight_after(elapsed, unsharing_constant) * (rate - memo_.unsharing);
+        const double of_late = weight_after(elapsed, unsharing_constant);
+        const double fewer = std::max(static_cast<double>(memo_.sharing - reading_.pages_sharing), -memo_.lost);
+        memo_.lost = (memo_.lost + fewer) * (1 - of_late);
+        const double rate = fewer / static_cast<double>(memo_.sharing) / seconds;
+        memo_.unsharing += of_late * (rate - memo_.unsharing);
     }
 
     KsmDecision decide() {

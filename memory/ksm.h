@@ -59,7 +59,8 @@ struct KsmMemo {
     double window_cpu = 0;
     bool first_window = true;
     double gain = 0;          ///< of the last window, pages per CPU second
-    double unsharing = 0;     ///< of the saved pages, lost per second
+    double unsharing = 0;     ///< of the saved pages, lost per second; below 0 while what was lost is merged again
+    double lost = 0;          ///< pages that came apart of late and were not merged again yet
     Timestamp until;          ///< of a rest, or of standing back
     std::int64_t theirs = 0;  ///< what somebody else set
     Bytes registered;         ///< when it last began to rest
@@ -68,7 +69,7 @@ struct KsmMemo {
 };
 BOOST_DESCRIBE_STRUCT(KsmMemo, (),
                       (found, set, state, at, sharing, counters, still, still_for, window_from, window_sharing,
-                       window_scanned, window_cpu, first_window, gain, unsharing, until, theirs, registered, fruitless))
+                       window_scanned, window_cpu, first_window, gain, unsharing, lost, until, theirs, registered, fruitless))
 
 struct KsmTerms {
     Bytes registered;     ///< memory of the VMs that may share pages
@@ -103,7 +104,8 @@ struct KsmStep {
 /// Memory that is saved by sharing now.
 [[nodiscard]] Bytes saved_by(const std::optional<KsmReading>& reading);
 
-/// What un-sharing takes back within a time, at the rate seen so far, and what breaking those pages costs.
+/// What un-sharing takes back within a time, at the rate seen so far, and what breaking those pages costs. Pages that come
+/// apart and are merged again are not lost: guests that free and fill memory do that all the time.
 struct Unsharing {
     Bytes memory;
     Milliseconds cpu_time{0};

@@ -27,7 +27,8 @@ class BallastBed(Bed):
     def open(self) -> None:
         """Lab, daemon, host, image."""
         self.cluster.up()
-        self.set_host(memory_policy=self.policy, cpu_overcommit=CPU_OVERCOMMIT)
+        # What the cgroup has is for guests alone: no rule here keeps any of it for the host's own programs.
+        self.set_host(memory_policy=self.policy, cpu_overcommit=CPU_OVERCOMMIT, reserved_memory_bytes=0)
 
     def close(self) -> None:
         """Ends all of it."""

@@ -198,5 +198,23 @@ TEST(Ksm, ForecastsWhatUnsharingTakesBack) {
     EXPECT_EQ(unsharing_within({}, gibibytes(1), Seconds(3'600)).memory, Bytes(0));
 }
 
+TEST(Ksm, PagesThatComeApartAndAreMergedAgainAreNotLost) {
+    Tuning run;
+    run.sweep(90);
+    const std::int64_t full = run.kernel.reading.pages_sharing;
+    run.kernel.mergeable = 0;
+    for (int i = 0; i < 360; ++i) {  // a guest frees and fills a fiftieth of them, a minute each
+        run.kernel.reading.pages_sharing = i % 12 < 6 ? full - full / 50 : full;
+        run.sweep();
+    }
+    const Bytes hour = unsharing_within(run.memo, Bytes(full * 4096), Seconds(3'600)).memory;
+    EXPECT_LT(hour / Bytes(full * 4096), 0.05) << "what is gone now and a little more";
+    for (int i = 0; i < 90; ++i) {  // then they stay apart, more and more of them
+        run.kernel.reading.pages_sharing -= full / 200;
+        run.sweep();
+    }
+    EXPECT_GT(unsharing_within(run.memo, gibibytes(1), Seconds(3'600)).memory, mebibytes(512));
+}
+
 }  // namespace
 }  // namespace ballast::memory
