@@ -152,7 +152,7 @@ class Sweep {
         for (std::size_t i = 0; i < vms_.size(); ++i) {
             const WorkingSet& set = working_sets_[i];
             demands.push_back(demand_of(vms_[i], set));
-            if (set.trust != Trust::trusted) continue;
+            if (set.trust != Trust::trusted || set.guessed) continue;
             parts.push_back({std::hash<VmId>{}(vms_[i].id), vms_[i].group, set.needed, set.deviation});
         }
         next_.correlation = correlated(before_.correlation, parts, options_.risk, now_, options_.first_belief);

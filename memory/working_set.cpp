@@ -24,6 +24,7 @@ WorkingSet at_full_size(const VmMemory& vm, Trust trust, std::string why) {
             .unused = {},
             .idle = 0,
             .lacks = false,
+            .guessed = true,
             .why = std::move(why)};
 }
 
@@ -74,17 +75,26 @@ Bytes kept_back(const GuestReading& reading, Bytes cache) {
     return std::min({saturating_sub(*reading.disk_caches, cache), *reading.disk_caches / 2, low});
 }
 
+bool boots(const WorkingSetMemo& memo, Timestamp at, const WorkingSetOptions& options) {
+    return memo.watched == Milliseconds(0) && between(memo.first, at) < std::min(options.boot, options.prior);
+}
+
 /// The means with one more value in them.
 WorkingSetMemo updated(WorkingSetMemo memo, const VmMemory& vm, double needed, const WorkingSetOptions& options) {
     const GuestReading& reading = vm.reading;
+    const Milliseconds elapsed = between(memo.at, reading.at);
     if (memo.at == Timestamp{}) {
-        const double spread = (as_double(vm.maximum) - needed) / 4;
-        memo.fast = memo.slow = memo.mean = needed;
-        memo.variance = spread * spread;
+        memo.first = reading.at;
+        memo.fast = memo.slow = needed;
     } else {
-        const Milliseconds elapsed = between(memo.at, reading.at);
         memo.fast += weight_after(elapsed, options.fast) * (needed - memo.fast);
         memo.slow += weight_after(elapsed, options.slow) * (needed - memo.slow);
+    }
+    if (boots(memo, reading.at, options)) {
+        const double spread = (as_double(vm.maximum) - needed) / 4;
+        memo.mean = needed;
+        memo.variance = spread * spread;
+    } else {
         memo.watched = std::min(memo.watched + elapsed, options.day);
         const double weight = std::min(seconds_of(elapsed) / seconds_of(options.prior + memo.watched), 1.0);
         const double difference = needed - memo.mean;
@@ -130,6 +140,7 @@ Estimate estimate(const VmMemory& vm, const WorkingSetMemo& before, Timestamp no
              .unused = std::min(reading.unused.value_or(Bytes(0)), reading.balloon),
              .idle = std::clamp(1 - size / balloon, 0.0, 1.0),
              .lacks = lacks,
+             .guessed = memo.watched == Milliseconds(0),
              .why = {}},
             memo};
 }

@@ -10,7 +10,8 @@
 // size = max(needed, fast mean, slow mean): it rises at once, and falls slowly (Waldspurger, OSDI 2002, 6.3: the
 // maximum of a slow mean, a fast one, and one with the current value in it). mean and deviation, for admission, are
 // those of `needed` over about a day: West's weighted update (CACM 22(9), 1979), from a prior of (maximum -
-// needed) / 4 that counts as one hour of watching.
+// needed) / 4 that counts as one hour of watching. In its first minute a guest boots: what it needs then is only its first
+// guess, which each reading makes anew.
 
 #include <map>
 #include <string>
@@ -31,6 +32,7 @@ struct WorkingSetOptions {
     Milliseconds slow{10 * 60'000};
     Milliseconds day{24 * 3'600'000};  ///< mean and deviation, for admission
     Milliseconds prior{3'600'000};     ///< what the first guess of the deviation counts as
+    Milliseconds boot{60'000};         ///< how long the first guess is made anew, at most as long as it counts
     Milliseconds oldest{60'000};       ///< older readings say nothing of now
     double hot_cache = 0.25;           ///< of the page cache
     double faults_per_second = 100;    ///< major faults that say that a guest lacks memory
@@ -40,7 +42,8 @@ struct WorkingSetOptions {
 
 /// What is kept of one VM between sweeps; bytes as doubles.
 struct WorkingSetMemo {
-    Timestamp at;  ///< of the last reading that was used; the epoch: none yet
+    Timestamp at;     ///< of the last reading that was used; the epoch: none yet
+    Timestamp first;  ///< of the first
     double fast = 0;
     double slow = 0;
     double mean = 0;
@@ -50,7 +53,7 @@ struct WorkingSetMemo {
     std::uint64_t major_faults = 0;
     friend bool operator==(const WorkingSetMemo&, const WorkingSetMemo&) = default;
 };
-BOOST_DESCRIBE_STRUCT(WorkingSetMemo, (), (at, fast, slow, mean, variance, watched, swap_in, major_faults))
+BOOST_DESCRIBE_STRUCT(WorkingSetMemo, (), (at, first, fast, slow, mean, variance, watched, swap_in, major_faults))
 
 struct WorkingSet {
     Trust trust = Trust::no_statistics;
@@ -62,10 +65,11 @@ struct WorkingSet {
     Bytes unused;        ///< of what it has: holds nothing
     double idle = 0;     ///< 1 - size / balloon, 0 to 1
     bool lacks = false;  ///< swaps in or faults: it needs more than it has
+    bool guessed = false;  ///< mean and deviation are the first guess still
     std::string why;     ///< what is wrong with its figures; empty: nothing
     friend bool operator==(const WorkingSet&, const WorkingSet&) = default;
 };
-BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, needed, mean, deviation, page_cache, unused, idle, lacks, why))
+BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, needed, mean, deviation, page_cache, unused, idle, lacks, guessed, why))
 
 struct Estimate {
     WorkingSet working_set;

@@ -87,6 +87,20 @@ TEST(WorkingSet, AShortDipDoesNotLookLikeIdling) {
     EXPECT_GT(gib(watch.see(gibibytes(0), 6).size), 2.7);
 }
 
+TEST(WorkingSet, WhatAGuestNeedsWhileItBootsIsNotPartOfItsMean) {
+    Watch watch(a_vm());
+    watch.see(gibibytes(3), 5);  // unpacks, probes, reads
+    const WorkingSet booting = watch.see(gibibytes(1));
+    EXPECT_TRUE(booting.guessed);
+    EXPECT_EQ(booting.mean, gibibytes(1));
+    EXPECT_EQ(booting.deviation, booting.mean / 4 * 3) << "what it may still take, a quarter of it";
+    watch.see(gibibytes(1));
+    const WorkingSet known = watch.see(gibibytes(1));
+    EXPECT_FALSE(known.guessed);
+    EXPECT_EQ(known.mean, gibibytes(1));
+    EXPECT_GT(known.size, gibibytes(2)) << "balloons do not go down with it";
+}
+
 TEST(WorkingSet, KnowsMeanAndDeviationOfALoadThatComesAndGoes) {
     Watch watch(a_vm());
     for (int i = 0; i < 24 * 6; ++i) {
