@@ -102,6 +102,7 @@ class Sweep {
         BalloonPlan plan =
             plan_balloons(movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed),
                                     .may_give = may_give(budget_, out_.level >= Level::pressed),
+                                    .owed = before_.owed,
                                     .danger = out_.level >= Level::pressed,
                                     .plenty = out_.level == Level::comfortable});
         for (const BalloonMove& move : plan.moves) {
@@ -110,6 +111,7 @@ class Sweep {
         }
         out_.balloons = std::move(plan.moves);
         out_.unmet = plan.unmet;
+        next_.owed = plan.owed;
     }
 
     void tune() {
@@ -199,10 +201,11 @@ Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const 
 }
 
 bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before, const ControlOptions& options) {
-    return std::ranges::any_of(vms, [&](const VmMemory& vm) {
-        const auto known = before.vms.find(vm.id);
-        return known != before.vms.end() && lacks_memory(vm.reading, known->second.working_set, options.working_set);
-    });
+    return before.owed > Bytes(0) || std::ranges::any_of(vms, [&](const VmMemory& vm) {
+               const auto known = before.vms.find(vm.id);
+               return known != before.vms.end() &&
+                      lacks_memory(vm.reading, known->second.working_set, options.working_set);
+           });
 }
 
 }  // namespace ballast::memory
