@@ -130,20 +130,10 @@ class Sweep {
     }
 
     [[nodiscard]] std::vector<GroupCount> groups() const {
-        std::map<std::string, GroupCount> counted;
-        for (std::size_t i = 0; i < vms_.size(); ++i) {
-            if (!vms_[i].merge || vms_[i].group.empty()) continue;
-            GroupCount& group = counted[vms_[i].group];
-            group.group = vms_[i].group;
-            ++group.members;
-            group.working_set += working_sets_[i].size;
-        }
-        std::vector<GroupCount> all;
-        for (auto& [name, group] : counted) {
-            group.working_set = group.working_set / group.members;
-            all.push_back(std::move(group));
-        }
-        return all;
+        Groups groups;
+        for (std::size_t i = 0; i < vms_.size(); ++i)
+            if (vms_[i].merge) groups.add(vms_[i].group, working_sets_[i].size);
+        return groups.counted();
     }
 
     void state_risk() {
