@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 from typing import Any
 
@@ -25,6 +23,7 @@ sys.path.insert(0, str(HERE))
 
 from harness.base import BIN, say  # noqa: E402
 
+from in_process import run_in_process  # noqa: E402
 from memory_lab.density import Pace, contenders, run_density  # noqa: E402
 from memory_lab.guests import Shape  # noqa: E402
 from memory_lab.ksm import Ksm  # noqa: E402
@@ -75,16 +74,7 @@ def in_process(options: argparse.Namespace, report: Report) -> None:
     """The cases without a lab; their lines are passed on."""
     cases = [case for case in IN_PROCESS if not options.case or case in options.case]
     for case in cases:
-        command = [str(BIN / "bench" / "memory_bench"), case, *(["--quick"] if options.quick else [])]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                row = json.loads(line)
-                if row["met"] is False:
-                    report.missed.append(f"{row['case']}: {row['metric']}")
-        if process.returncode != 0:
-            report.missed.append(f"memory_bench {case} ended with {process.returncode}")
+        run_in_process(BIN / "bench" / "memory_bench", [case, *(["--quick"] if options.quick else [])], report.missed)
 
 
 def on_the_lab(options: argparse.Namespace, report: Report) -> None:

@@ -29,6 +29,7 @@ os.environ.setdefault("BALLAST_BIN_DIR", str(ROOT / "build/release"))
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import placement_rest  # noqa: E402
+from in_process import run_in_process  # noqa: E402
 
 IN_PROCESS = ("decide", "why_not", "overcommit", "guard", "absorb", "capacity")
 CASES = (*IN_PROCESS, "hail", "rest")
@@ -115,16 +116,7 @@ class Bench:
         cases = [case for case in IN_PROCESS if self.wants(case)]
         if not cases:
             return
-        command = [str(self.bin / "bench/placement_bench"), *cases, *(["--quick"] if self.options.quick else [])]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                row = json.loads(line)
-                if row["met"] is False:
-                    self.report.missed.append(f"{row['case']}: {row['metric']}")
-        if process.returncode != 0:
-            self.report.missed.append(f"placement_bench ended with {process.returncode}")
+        run_in_process(self.bin / "bench/placement_bench", [*cases, *(["--quick"] if self.options.quick else [])], self.report.missed)
 
     def beside_hail(self, kind: str, nodes: int, generator: str) -> None:
         """One placement, whole process against whole process; wall time where the machine is idle, CPU time in any case."""

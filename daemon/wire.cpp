@@ -305,6 +305,7 @@ Result<void> Wired::run_jobs() {
     reservations_ = std::make_shared<jobs::ReservationKeeper>(services);
     reservations_->start();
     BALLAST_TRY(auto memory, memory_settings(config_.memory));
+    memory.give_back.time = config_.jobs.stop_timeout * 2 / 5;  // the rest of a stop needs its time, too
     memory_ = std::make_shared<overcommit::MemoryDesk>(services, pictures_, std::move(memory), simulated_exporters());
     memory_->start();
     services.shrink_before_move = [memory = memory_](VmId vm, BytesPerSecond bandwidth) {

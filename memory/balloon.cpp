@@ -46,18 +46,27 @@ Bytes dead_band(const BalloonVm& vm) {
     return std::max(bytes_of(as_double(vm.maximum) * vm.policy->dead_band), least_change);
 }
 
+Bytes step_of(const BalloonVm& vm) {
+    return std::max(bytes_of(as_double(vm.maximum) * vm.policy->step), least_step);
+}
+Bytes hasty_step_of(const BalloonVm& vm) {
+    return step_of(vm) * haste;
+}
+
 /// Builds the moves of one pass.
 class Pass {
   public:
-    Pass(std::span<const BalloonVm> vms, const BalloonTerms& terms)
-        : vms_(vms), terms_(terms), left_(std::max(terms.may_give, Bytes(0))), given_(vms.size()) {
+    Pass(std::span<const BalloonVm> vms, const BalloonTerms& terms) : vms_(vms), terms_(terms), given_(vms.size()) {
         plan_.entitled = divide(claims_of(vms, terms), std::max(terms.budget, Bytes(0)));
+        const Gift& gift = terms.may_give;
+        left_ = std::max({gift.sure, std::min(gift.likely, gift.lent + on_its_way()), Bytes(0)});
     }
 
     BalloonPlan made() && {
         deflate_by_need();
         deflate_to_entitlement();
         report_deflations();
+        count_owed();
         inflate();
         return std::move(plan_);
     }
@@ -65,6 +74,19 @@ class Pass {
   private:
     [[nodiscard]] Bytes missing(std::size_t i) const {
         return saturating_sub(std::min(comfortable_size(vms_[i]), plan_.entitled[i]), vms_[i].balloon);
+    }
+
+    /// What is taken from it in this pass and later ones.
+    [[nodiscard]] Bytes excess_of(std::size_t i) const {
+        const Bytes excess = saturating_sub(vms_[i].balloon, plan_.entitled[i]);
+        return excess < dead_band(vms_[i]) ? Bytes(0) : excess;
+    }
+
+    /// What all give in this pass if it is made in haste: they can't fill it any more.
+    [[nodiscard]] Bytes on_its_way() const {
+        Bytes all;
+        for (std::size_t i = 0; i < vms_.size(); ++i) all += std::min(excess_of(i), hasty_step_of(vms_[i]));
+        return all;
     }
 
     void deflate_by_need() {
@@ -86,11 +108,12 @@ class Pass {
         }
     }
 
-    /// Only where all balloons, as they are now, leave room in the budget: what is being inflated is not there yet.
+    /// Only where all balloons, as they are now, leave room in the budget, and of what is surely there: what is being
+    /// inflated is not there yet.
     void deflate_to_entitlement() {
-        Bytes all = sum_of(vms_, [](const BalloonVm& vm) { return vm.balloon; });
-        for (const Bytes given : given_) all += given;
-        Bytes room = std::min(left_, saturating_sub(terms_.budget, all));
+        const Bytes given = std::accumulate(given_.begin(), given_.end(), Bytes(0));
+        const Bytes all = sum_of(vms_, [](const BalloonVm& vm) { return vm.balloon; }) + given;
+        Bytes room = std::min(saturating_sub(terms_.may_give.sure, given), saturating_sub(terms_.budget, all));
         for (const std::size_t i : order_) {
             const Bytes rest = saturating_sub(plan_.entitled[i], vms_[i].balloon + given_[i]);
             const Bytes gets = std::min(rest, room);
@@ -115,19 +138,31 @@ class Pass {
     }
 
     void inflate() {
-        const bool hurry = terms_.danger || plan_.unmet > Bytes(0);
+        const bool hurry = terms_.danger || plan_.unmet > Bytes(0) || plan_.owed > Bytes(0);
         for (std::size_t i = 0; i < vms_.size(); ++i) {
             const BalloonVm& vm = vms_[i];
-            const Bytes excess = saturating_sub(vm.balloon, plan_.entitled[i]);
-            if (excess < dead_band(vm)) continue;
+            const Bytes excess = excess_of(i);
+            if (excess == Bytes(0)) continue;
             if (!hurry && terms_.plenty && !vm.policy->ahead_of_need) continue;
-            const Bytes step = std::max(bytes_of(as_double(vm.maximum) * vm.policy->step), least_step);
-            const Bytes to = vm.balloon - std::min(excess, hurry ? step * haste : step);
+            const Bytes to = vm.balloon - std::min(excess, hurry ? hasty_step_of(vm) : step_of(vm));
             const bool squeezed = to < comfortable_size(vm);
             add(i, to, squeezed ? BalloonCause::danger : BalloonCause::idle,
                 squeezed ? fmt::format("the host is in danger: keeps {} of the {} it needs", to, comfortable_size(vm))
                          : fmt::format("uses {} of {}, entitled to {}", vm.working_set, vm.balloon, plan_.entitled[i]));
         }
+    }
+
+    /// Before anything is taken back; what nobody will give back is not owed.
+    void count_owed() {
+        Bytes balloons = sum_of(vms_, [](const BalloonVm& vm) { return vm.balloon; });
+        Bytes lent = terms_.owed;
+        for (const BalloonMove& gift : plan_.moves) {
+            balloons += gift.to - gift.from;
+            if (gift.cause == BalloonCause::need) lent += gift.to - gift.from;
+        }
+        Bytes excess;
+        for (std::size_t i = 0; i < vms_.size(); ++i) excess += excess_of(i);
+        plan_.owed = std::min({lent, saturating_sub(balloons, terms_.budget), excess});
     }
 
     void add(std::size_t i, Bytes to, BalloonCause cause, std::string why) {

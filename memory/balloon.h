@@ -7,6 +7,10 @@
 //
 // Towards it: inflate in bounded steps, not within the dead band; deflate at once, those that lack memory first, then
 // by what is missing, as far as the host really has free memory (SAFETY.md 12).
+//
+// What is given by need beyond what is surely there is lent: guests that let go of their memory a moment ago have it
+// still, and may fill it again before it is taken from them. So no more is lent than leaves the host above `critical`
+// if they do, and what is lent is taken back in haste.
 
 #include <span>
 #include <string>
@@ -17,6 +21,7 @@
 
 #include "core/ids.h"
 #include "core/units.h"
+#include "memory/budget.h"
 #include "memory/policy.h"
 
 namespace ballast::memory {
@@ -36,7 +41,8 @@ struct BalloonVm {
 /// The host's side.
 struct BalloonTerms {
     Bytes budget;         ///< what these VMs may have together
-    Bytes may_give;       ///< what is physically free above what must stay free
+    Gift may_give;        ///< what is physically free above what must stay free
+    Bytes owed = {};      ///< lent by earlier passes and not taken back yet: BalloonPlan::owed
     bool danger = false;  ///< then working sets may be squeezed, down to the minimums
     bool plenty = false;  ///< nothing is short: policies that do not act ahead of need inflate nothing
 };
@@ -64,6 +70,7 @@ struct BalloonPlan {
     std::vector<Bytes> entitled;     ///< in the order of the VMs
     std::vector<BalloonMove> moves;  ///< deflations first, in the order of need
     Bytes unmet;                     ///< missing to working sets and margins after all moves
+    Bytes owed;                      ///< what is lent after all moves: balloons beyond the budget, given by need
 };
 
 [[nodiscard]] BalloonPlan plan_balloons(std::span<const BalloonVm> vms, const BalloonTerms& terms);

@@ -30,10 +30,13 @@ HostBudget budget_of(const HostMemory& host, std::span<const VmMemory> vms, Byte
     return budget;
 }
 
-Bytes may_give(const HostBudget& budget, bool danger) {
-    const Bytes least = danger ? critical_below(budget.reserve) : pressed_below(budget.reserve);
-    const Bytes above = saturating_sub(budget.available, least);
-    return std::max(saturating_sub(above, budget.untouched), above / 2);
+Gift may_give(const HostBudget& budget, bool danger) {
+    const Bytes critical = critical_below(budget.reserve);
+    const Bytes above = saturating_sub(budget.available, danger ? critical : pressed_below(budget.reserve));
+    const Bytes sure = saturating_sub(above, budget.untouched);
+    return {.sure = sure,
+            .likely = std::max(sure, above / 2),
+            .lent = saturating_sub(budget.available, critical + budget.untouched)};
 }
 
 Bytes guaranteed(const VmMemory& vm) {

@@ -25,9 +25,14 @@ struct HostBudget {
 [[nodiscard]] HostBudget budget_of(const HostMemory& host, std::span<const VmMemory> vms, Bytes reserve,
                                    Bytes sure_sharing, double counted_sharing);
 
-/// What may be given now: what is available above where danger begins (in danger: above where `critical` does) when
-/// every guest has taken all it has; where that is little, half of what is available now, as most guests will not.
-[[nodiscard]] Bytes may_give(const HostBudget& budget, bool danger);
+/// What may be given now, of what is available above where danger begins (in danger: above where `critical` does).
+struct Gift {
+    Bytes sure;    ///< it is there also when every guest has taken all it has
+    Bytes likely;  ///< half of what is available now, as most guests will not; not less than what is sure
+    Bytes lent;    ///< with that much given, guests that take all they have take the host to `critical`
+    friend bool operator==(const Gift&, const Gift&) = default;
+};
+[[nodiscard]] Gift may_give(const HostBudget& budget, bool danger);
 
 /// Guaranteed to a VM: its minimum, or its maximum where none or too much is given.
 [[nodiscard]] Bytes guaranteed(const VmMemory& vm);

@@ -102,6 +102,7 @@ class Sweep {
         BalloonPlan plan =
             plan_balloons(movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed),
                                     .may_give = may_give(budget_, out_.level >= Level::pressed),
+                                    .owed = before_.owed,
                                     .danger = out_.level >= Level::pressed,
                                     .plenty = out_.level == Level::comfortable});
         for (const BalloonMove& move : plan.moves) {
@@ -110,6 +111,7 @@ class Sweep {
         }
         out_.balloons = std::move(plan.moves);
         out_.unmet = plan.unmet;
+        next_.owed = plan.owed;
     }
 
     void tune() {
@@ -128,20 +130,10 @@ class Sweep {
     }
 
     [[nodiscard]] std::vector<GroupCount> groups() const {
-        std::map<std::string, GroupCount> counted;
-        for (std::size_t i = 0; i < vms_.size(); ++i) {
-            if (!vms_[i].merge || vms_[i].group.empty()) continue;
-            GroupCount& group = counted[vms_[i].group];
-            group.group = vms_[i].group;
-            ++group.members;
-            group.working_set += working_sets_[i].size;
-        }
-        std::vector<GroupCount> all;
-        for (auto& [name, group] : counted) {
-            group.working_set = group.working_set / group.members;
-            all.push_back(std::move(group));
-        }
-        return all;
+        Groups groups;
+        for (std::size_t i = 0; i < vms_.size(); ++i)
+            if (vms_[i].merge) groups.add(vms_[i].group, working_sets_[i].size);
+        return groups.counted();
     }
 
     void state_risk() {
@@ -199,10 +191,11 @@ Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const 
 }
 
 bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before, const ControlOptions& options) {
-    return std::ranges::any_of(vms, [&](const VmMemory& vm) {
-        const auto known = before.vms.find(vm.id);
-        return known != before.vms.end() && lacks_memory(vm.reading, known->second.working_set, options.working_set);
-    });
+    return before.owed > Bytes(0) || std::ranges::any_of(vms, [&](const VmMemory& vm) {
+               const auto known = before.vms.find(vm.id);
+               return known != before.vms.end() &&
+                      lacks_memory(vm.reading, known->second.working_set, options.working_set);
+           });
 }
 
 }  // namespace ballast::memory

@@ -40,9 +40,10 @@ struct HostMemo {
     SharingMemo sharing;
     LadderMemo ladder;
     CorrelationMemo correlation;
+    Bytes owed;  ///< lent beyond the budget (balloon.h): the next look must not wait for its turn
     friend bool operator==(const HostMemo&, const HostMemo&) = default;
 };
-BOOST_DESCRIBE_STRUCT(HostMemo, (), (vms, ksm, sharing, ladder, correlation))
+BOOST_DESCRIBE_STRUCT(HostMemo, (), (vms, ksm, sharing, ladder, correlation, owed))
 
 struct ControlOptions {
     WorkingSetOptions working_set;
@@ -87,7 +88,8 @@ struct Controlled {
 [[nodiscard]] Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const HostMemo& before,
                                  MemoryPolicy policy, Timestamp now, const ControlOptions& options = {});
 
-/// The fast path: whether a guest lacks memory since the last sweep, so that the next one must not wait for its turn.
+/// The fast path: whether a guest lacks memory since the last sweep, or something is lent that must be taken back, so
+/// that the next one must not wait for its turn.
 /// Cheap enough for each reading of the statistics.
 [[nodiscard]] bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before,
                                  const ControlOptions& options = {});

@@ -34,7 +34,7 @@ class Tuner {
         : reading_(reading), terms_(terms), memo_(memo), now_(now), options_(options) {}
 
     KsmStep step() && {
-        if (!memo_.found) begin();
+        if (memo_.at == Timestamp{}) begin();
         account();
         KsmDecision decision = decide();
         decision.gain = memo_.gain;
@@ -47,7 +47,6 @@ class Tuner {
 
   private:
     void begin() {
-        memo_.found = KsmFound{reading_.pages_to_scan, reading_.merge_across_nodes};
         memo_.sharing = reading_.pages_sharing;
         memo_.counters = digest(reading_);
         open_window(true);
@@ -189,7 +188,9 @@ class Tuner {
         return set(std::max(pages, options_.slowest), std::move(decision));
     }
 
+    /// What was there right before the first change is what is put back: until then it is anybody's to change.
     KsmDecision set(std::int64_t pages, KsmDecision decision) {
+        if (!memo_.found) memo_.found = KsmFound{reading_.pages_to_scan, reading_.merge_across_nodes};
         if (reading_.pages_to_scan != pages) decision.pages_to_scan = pages;
         memo_.set = pages;
         KsmReading then = reading_;

@@ -36,7 +36,7 @@ struct KsmOptions {
 enum class KsmState : std::uint8_t { absent, off, plenty, scanning, resting, stopped, foreign };
 BOOST_DESCRIBE_ENUM(KsmState, absent, off, plenty, scanning, resting, stopped, foreign)
 
-/// The settings that were there before Ballast's: restored when it stops managing the host.
+/// The settings that were there right before Ballast's first: restored when it stops managing the host.
 struct KsmFound {
     std::int64_t pages_to_scan = 0;
     bool merge_across_nodes = true;

@@ -34,6 +34,23 @@ Saving saving(double likely, double variance, double most) {
 
 }  // namespace
 
+void Groups::add(const std::string& group, Bytes working_set) {
+    if (group.empty()) return;
+    GroupCount& count = groups_[group];
+    count.group = group;
+    ++count.members;
+    count.working_set += working_set;
+}
+
+std::vector<GroupCount> Groups::counted() const {
+    std::vector<GroupCount> all;
+    for (const auto& [name, count] : groups_) {
+        all.push_back(count);
+        all.back().working_set = count.working_set / count.members;
+    }
+    return all;
+}
+
 SharingMemo learned(SharingMemo memo, std::span<const GroupCount> groups, Bytes saved) {
     std::map<std::string, int> mix;
     double expected = 0;

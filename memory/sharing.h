@@ -42,6 +42,18 @@ struct GroupCount {
     Bytes working_set;  ///< of a typical member
 };
 
+/// Counts the alike VMs of one host, one after the other.
+class Groups {
+  public:
+    /// VMs without a group share with nobody.
+    void add(const std::string& group, Bytes working_set);
+    /// By name, each with what a typical member needs.
+    [[nodiscard]] std::vector<GroupCount> counted() const;
+
+  private:
+    std::map<std::string, GroupCount> groups_;  ///< their working sets are sums
+};
+
 /// With what the host saves now. Give it only readings of a scan that has come to rest.
 [[nodiscard]] SharingMemo learned(SharingMemo memo, std::span<const GroupCount> groups, Bytes saved);
 

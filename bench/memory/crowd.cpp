@@ -14,6 +14,9 @@ constexpr double reads = 40 * mebibyte;      ///< page cache that it fills in a 
 constexpr double inflates = 400 * mebibyte;  ///< balloon, per second
 constexpr double deflates = 2'000 * mebibyte;
 constexpr double page = 4096;
+constexpr double guest_maximum = 4 * gibibyte;
+constexpr double host_own = gibibyte;
+constexpr double qemu = 100 * mebibyte;
 
 double toward(double from, double to, double step) {
     return from < to ? std::min(from + step, to) : std::max(from - step, to);
@@ -78,7 +81,7 @@ std::vector<CrowdGuest> guests_of(const CrowdCase& crowd) {
     std::vector<CrowdGuest> guests(static_cast<std::size_t>(crowd.small + crowd.large));
     for (CrowdGuest& guest : guests) {
         guest.minimum = 0.25 * gibibyte;
-        guest.maximum = guest.balloon = guest.target = 4 * gibibyte;
+        guest.maximum = guest.balloon = guest.target = guest_maximum;
         guest.wants = crowd.idle_gib * gibibyte;
         guest.wants_cache = crowd.cache_gib * gibibyte;
     }
@@ -95,9 +98,14 @@ void wake(const CrowdCase& crowd, std::vector<CrowdGuest>& guests) {
 
 }  // namespace
 
+CrowdCase with_memory_for_all(CrowdCase crowd) {
+    constexpr double room = 1.05;  // guests leave the host's last hundredth alone
+    crowd.host_gib = room * (host_own + (crowd.small + crowd.large) * (guest_maximum + qemu)) / gibibyte;
+    return crowd;
+}
+
 CrowdResult play(const CrowdCase& crowd, CrowdController& controller) {
-    CrowdHost host{
-        .total = crowd.host_gib * gibibyte, .own = gibibyte, .overhead = 100 * mebibyte, .reporting = crowd.reporting};
+    CrowdHost host{.total = crowd.host_gib * gibibyte, .own = host_own, .overhead = qemu, .reporting = crowd.reporting};
     std::vector<CrowdGuest> guests = guests_of(crowd);
     CrowdResult result{.free_minimum = 1};
     for (int second = 0; second < crowd.idle_seconds + crowd.crowd_seconds; ++second) {

@@ -46,6 +46,8 @@ class CrowdController {
 [[nodiscard]] std::unique_ptr<CrowdController> ballast_controller();
 [[nodiscard]] std::unique_ptr<CrowdController> mom_controller();
 [[nodiscard]] std::unique_ptr<CrowdController> proxmox_controller();
+/// Moves no balloon.
+[[nodiscard]] std::unique_ptr<CrowdController> no_controller();
 
 struct CrowdCase {
     std::string name;
@@ -61,6 +63,10 @@ struct CrowdCase {
     int idle_seconds = 3'600;
     int crowd_seconds = 1'200;
 };
+
+/// The same crowd on a host that has the maximum of every guest: what nobody can beat, as nobody has to wait for
+/// memory.
+[[nodiscard]] CrowdCase with_memory_for_all(CrowdCase crowd);
 
 struct CrowdResult {
     double mean_back_s = 0;  ///< until a VM has its working set in memory; crowd_seconds for one that never has

@@ -60,6 +60,13 @@ class BallastController final : public CrowdController {
     memory::HostMemo memo_;
 };
 
+class NoController final : public CrowdController {
+  public:
+    [[nodiscard]] std::string name() const override { return "memory_for_all"; }
+    [[nodiscard]] int period() const override { return 10; }
+    void act(const CrowdHost& /*host*/, std::vector<CrowdGuest>& /*guests*/, int /*second*/) override {}
+};
+
 template <class Rule>
 class PeerController final : public CrowdController {
   public:
@@ -93,6 +100,9 @@ std::unique_ptr<CrowdController> mom_controller() {
 }
 std::unique_ptr<CrowdController> proxmox_controller() {
     return std::make_unique<PeerController<decltype(&proxmox_targets)>>("proxmox", 10, &proxmox_targets);
+}
+std::unique_ptr<CrowdController> no_controller() {
+    return std::make_unique<NoController>();
 }
 
 }  // namespace ballast::bench

@@ -46,20 +46,10 @@ drivers::KsmSettings settings_of(const memory::KsmReading& reading) {
 
 std::vector<memory::GroupCount> groups_of(const std::vector<memory::VmMemory>& vms,
                                           const memory::Decisions& decisions) {
-    std::map<std::string, memory::GroupCount> counted;
-    for (std::size_t i = 0; i < vms.size(); ++i) {
-        if (!vms[i].merge || vms[i].group.empty()) continue;
-        memory::GroupCount& group = counted[vms[i].group];
-        group.group = vms[i].group;
-        ++group.members;
-        group.working_set += decisions.vms[i].working_set.size;
-    }
-    std::vector<memory::GroupCount> groups;
-    for (auto& [name, group] : counted) {
-        group.working_set = group.working_set / group.members;
-        groups.push_back(std::move(group));
-    }
-    return groups;
+    memory::Groups groups;
+    for (std::size_t i = 0; i < vms.size(); ++i)
+        if (vms[i].merge) groups.add(vms[i].group, decisions.vms[i].working_set.size);
+    return groups.counted();
 }
 
 /// Saved now, less what un-sharing takes back within an hour.

@@ -8,6 +8,7 @@
 #include "core/try.h"
 #include "daemon/jobs/rebalance/plan_desk.h"
 #include "daemon/overcommit/history.h"
+#include "daemon/overcommit/telling.h"
 
 namespace ballast::overcommit {
 namespace {
@@ -216,11 +217,47 @@ drivers::Task<> MemoryDesk::stop() {
     const auto self = shared_from_this();
     pauses_->end();
     subscription_.reset();
-    if (around_->settings.give_back_on_stop)
-        for (const auto& [host, keeper] : keepers_)
-            if (const auto given = co_await keeper->give_back(); !given)
-                spdlog::warn("host={} its guests' memory can't be given back: {}", host, given.error().chain());
+    if (around_->settings.give_back_on_stop) {
+        const auto left =
+            co_await give_back_all(around_->executor, in_the_order_of_hope(), around_->settings.give_back);
+        if (const auto told = co_await tell_kept_back(left); !told)
+            spdlog::warn("what was not given back can't be told: {}", told.error().chain());
+    }
     co_return co_await keep_all();
+}
+
+/// Hosts that answer before those that are slow to: these would hold the others up.
+std::vector<std::pair<HostId, std::shared_ptr<Keeper>>> MemoryDesk::in_the_order_of_hope() const {
+    const auto snapshot = around_->store->snapshot();
+    std::vector<std::pair<HostId, std::shared_ptr<Keeper>>> all;
+    for (const bool slow : {false, true})
+        for (const auto& [host, keeper] : keepers_) {
+            const Host* row = snapshot->hosts.find(host);
+            if ((row == nullptr || row->state == HostState::slow) == slow) all.emplace_back(host, keeper);
+        }
+    return all;
+}
+
+/// By name, to the log and to whoever looks for it later.
+drivers::Task<> MemoryDesk::tell_kept_back(std::vector<HostId> hosts) {
+    const auto self = shared_from_this();
+    std::vector<std::pair<HostId, std::string>> told;
+    for (const HostId& host : hosts) {
+        const auto picture = around_->board->find(host);
+        const std::string kept = picture ? squeezed_sentence(*picture) : "it was not looked at yet";
+        if (kept.empty()) continue;
+        told.emplace_back(host, fmt::format("the host did not give its guests their memory back within {}: {}",
+                                            to_string(around_->settings.give_back.time), kept));
+        const auto row = around_->store->snapshot()->hosts.find_ptr(host);
+        spdlog::warn("host={} ({}) {}", host, row ? row->name : "gone", told.back().second);
+    }
+    if (told.empty()) co_return Result<void>{};
+    BALLAST_CO_CHECK(co_await around_->store->write({}, [told](store::Transaction& transaction) -> Result<void> {
+        for (const auto& [host, sentence] : told)
+            transaction.emit(about_host(transaction.snapshot(), host, "host.memory_not_given_back", sentence));
+        return {};
+    }));
+    co_return Result<void>{};
 }
 
 }  // namespace ballast::overcommit

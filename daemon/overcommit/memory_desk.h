@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "daemon/jobs/services.h"
+#include "daemon/overcommit/giving_back.h"
 #include "daemon/overcommit/keeper.h"
 #include "daemon/reconcile/pause.h"
 
@@ -35,6 +36,8 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     boost::asio::awaitable<void> keep_for_ever();
     boost::asio::awaitable<void> note_for_ever();
     drivers::Task<> keep_all();
+    [[nodiscard]] std::vector<std::pair<HostId, std::shared_ptr<Keeper>>> in_the_order_of_hope() const;
+    drivers::Task<> tell_kept_back(std::vector<HostId> hosts);
 
     std::shared_ptr<Surroundings> around_;
     std::shared_ptr<reconcile::Pauses> pauses_;

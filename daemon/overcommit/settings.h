@@ -16,6 +16,12 @@ struct LabelPolicy {
     friend bool operator==(const LabelPolicy&, const LabelPolicy&) = default;
 };
 
+/// How guests get their memory back before a stop.
+struct GiveBackLimits {
+    std::size_t at_once = 64;  ///< hosts
+    Milliseconds time{4'000};  ///< for all of them
+};
+
 struct MemorySettings {
     MemoryPolicy policy = MemoryPolicy::balanced;
     std::vector<LabelPolicy> labels;      ///< of several that fit, the first decides
@@ -26,6 +32,7 @@ struct MemorySettings {
     Milliseconds keep_interval{5 * 60'000};  ///< how often what was learned is kept for a restart
     Milliseconds planner_pause{5 * 60'000};  ///< between two questions for a move away from one host
     bool give_back_on_stop = false;
+    GiveBackLimits give_back = {};
 };
 
 /// "rack=r2:dense". Errors: invalid_argument.

@@ -77,4 +77,22 @@ std::string moves_sentence(std::span<const BalloonMove> moves, const Snapshot& s
     return fmt::format("{}: {}", fmt::join(sums, ", "), fmt::join(parts, ", "));
 }
 
+std::string squeezed_sentence(const HostPicture& picture) {
+    std::vector<const VmPicture*> squeezed;
+    for (const VmPicture& vm : picture.vms)
+        if (memory::policy_of(vm.policy).acts && vm.balloon < vm.maximum) squeezed.push_back(&vm);
+    std::ranges::sort(squeezed, [](const VmPicture* a, const VmPicture* b) {
+        const Bytes lacks = a->maximum - a->balloon;
+        const Bytes other = b->maximum - b->balloon;
+        return lacks != other ? lacks > other : a->name < b->name;
+    });
+    std::vector<std::string> parts;
+    for (const VmPicture* vm : squeezed) {
+        if (parts.size() == named) break;
+        parts.push_back(fmt::format("{} keeps {} of {}", vm->name, vm->balloon, vm->maximum));
+    }
+    if (squeezed.size() > named) parts.push_back(fmt::format("and {} more", squeezed.size() - named));
+    return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 }  // namespace ballast::overcommit

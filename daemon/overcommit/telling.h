@@ -6,6 +6,7 @@
 
 #include "core/job.h"
 #include "core/snapshot.h"
+#include "daemon/overcommit/picture.h"
 #include "memory/control.h"
 
 namespace ballast::overcommit {
@@ -18,6 +19,9 @@ namespace ballast::overcommit {
 [[nodiscard]] std::string level_sentence(memory::Level before, const memory::Decisions& decisions);
 /// "4 VMs give 1.2 GiB, 1 gets 512 MiB: db2 2 GiB -> 1.9 GiB (idle), …"; the largest eight are named.
 [[nodiscard]] std::string moves_sentence(std::span<const memory::BalloonMove> moves, const Snapshot& snapshot);
+/// "db2 keeps 2 GiB of 4 GiB, …": whose balloon Ballast has inflated, by the last look; empty: nobody's. The largest
+/// eight are named.
+[[nodiscard]] std::string squeezed_sentence(const HostPicture& picture);
 /// "reclaim cache: …".
 [[nodiscard]] std::string act_sentence(const memory::LadderAct& act);
 

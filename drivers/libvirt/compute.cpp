@@ -15,7 +15,7 @@ namespace {
 
 /// Ending a QEMU that hangs in the kernel takes libvirt 15 s and more before it gives up.
 constexpr Milliseconds long_verb{60'000};
-/// Memory goes to disk: 64 GiB at 100 MB/s.
+/// Memory goes to disk, or comes from it: 64 GiB at 100 MB/s.
 constexpr Milliseconds saving{11 * 60'000};
 
 Result<void> act(virConnectPtr connection, const VmId& vm, const char* verb, int (*call)(virDomainPtr)) {
@@ -59,6 +59,14 @@ Result<void> remove_definition(virConnectPtr connection, const VmId& vm) {
     return refused("can't undefine domain {}", vm);
 }
 
+/// Whether it runs now. A domain that was saved is left to a call that may take its time: its memory is read first.
+Result<bool> start_unless_saved(virConnectPtr connection, const VmId& vm) {
+    BALLAST_TRY(const auto domain, find_domain(connection, vm));
+    if (virDomainHasManagedSaveImage(domain.get(), 0) == 1 && virDomainIsActive(domain.get()) != 1) return false;
+    if (virDomainCreate(domain.get()) < 0) return refused("can't start domain {}", vm);
+    return true;
+}
+
 int save_managed(virDomainPtr domain) {
     return virDomainManagedSave(domain, 0);
 }
@@ -88,7 +96,14 @@ class LibvirtCompute final : public Compute {
         return Executor::call<void>(executor_, about("undefine", vm),
                                     [vm](virConnectPtr c) { return remove_definition(c, vm); });
     }
-    Task<> start(VmId vm) override { return verb("start", std::move(vm), virDomainCreate, long_verb); }
+    Task<> start(VmId vm) override {
+        const auto executor = executor_;  // the host may be let go meanwhile
+        const auto begin = [vm](virConnectPtr c) { return start_unless_saved(c, vm); };
+        BALLAST_CO_TRY(const bool started,
+                       co_await Executor::call<bool>(executor, about("start", vm, long_verb), begin));
+        if (started) co_return Result<void>{};
+        co_return co_await long_verb_on(executor, "restore", vm, virDomainCreate);
+    }
     Task<> shutdown(VmId vm) override {
         return Executor::call<void>(executor_, about("shut down", vm), [vm](virConnectPtr c) -> Result<void> {
             BALLAST_TRY(const auto domain, find_domain(c, vm));
@@ -101,7 +116,7 @@ class LibvirtCompute final : public Compute {
         return verb("reboot", std::move(vm), [](virDomainPtr d) { return virDomainReboot(d, 0); });
     }
     Task<> destroy(VmId vm) override { return verb("destroy", std::move(vm), virDomainDestroy, long_verb); }
-    Task<> save(VmId vm) override { return verb("save", std::move(vm), save_managed, saving); }
+    Task<> save(VmId vm) override { return long_verb_on(executor_, "save", std::move(vm), save_managed); }
     Task<> stamp(VmId vm, Stamp stamp) override {
         return Executor::call<void>(executor_, about("stamp", vm), [vm, stamp = std::move(stamp)](virConnectPtr c) {
             return write_stamp(c, vm, stamp);
@@ -121,6 +136,14 @@ class LibvirtCompute final : public Compute {
         return Executor::call<void>(executor_, std::move(spec), [vm = std::move(vm), word, call](virConnectPtr c) {
             return act(c, vm, word, call);
         });
+    }
+
+    /// On a connection of its own: it may take minutes, and the control lane has four places.
+    static Task<> long_verb_on(ExecutorPtr executor, const char* word, VmId vm, int (*call)(virDomainPtr)) {
+        auto spec = about(word, vm, saving);
+        return Executor::job<void>(
+            std::move(executor), std::move(spec),
+            [vm = std::move(vm), word, call](virConnectPtr c) { return act(c, vm, word, call); });
     }
 
     ExecutorPtr executor_;

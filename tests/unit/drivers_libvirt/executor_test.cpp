@@ -2,6 +2,7 @@
 
 #include "drivers/libvirt/executor.h"
 
+#include <algorithm>
 #include <future>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -9,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <gtest/gtest.h>
 
+#include "drivers/libvirt/roles.h"
 #include "tests/support/run.h"
 #include "tests/unit/drivers_libvirt/matchers.h"
 
@@ -240,6 +242,72 @@ TEST_F(ExecutorTest, JobsHaveConnectionsOfTheirOwnAndALimit) {
     door.let_through();
     EXPECT_TRUE(until([&] { return std::all_of(jobs.begin(), jobs.end(), [](auto& a) { return a->has_value(); }); }));
     EXPECT_TRUE(until([&] { return call(at_once()).has_value(); }));
+}
+
+/// libvirt's own test driver has one domain, and keeps what is done to it while a connection is open.
+class LongCalls : public ExecutorTest {
+  protected:
+    void SetUp() override {
+        open_up();
+        compute_ = make_compute(executor_);
+        for (const auto& domain : run(compute_->list_domains()).value())
+            if (domain.name == "test") vm_ = domain.id;
+    }
+    template <class T>
+    Result<T> run(Task<T> task) {
+        return ballast::testing::run(io_, std::move(task));
+    }
+    [[nodiscard]] bool runs() { return run(compute_->read_domain(vm_))->state == DomainState::running; }
+    using Answers = std::vector<std::shared_ptr<Answer>>;
+    /// Takes every place of the control lane.
+    Answers hold_control(Door& door) {
+        Answers answers;
+        for (int i = 0; i < 4; ++i) answers.push_back(begin(door.work()));
+        EXPECT_TRUE(until([&] { return door.inside() == 4; }));
+        return answers;
+    }
+    /// Takes every connection that long jobs may have.
+    Answers hold_jobs(Door& door) {
+        Answers answers;
+        for (int i = 0; i < 8; ++i) answers.push_back(begin_job(door.work()));
+        EXPECT_TRUE(until([&] { return door.inside() == 8; }));
+        return answers;
+    }
+    [[nodiscard]] bool ended(Door& door, const Answers& answers) {
+        door.let_through();
+        return until([&] { return std::ranges::all_of(answers, [](auto& one) { return one->has_value(); }); });
+    }
+
+    std::unique_ptr<Compute> compute_;
+    VmId vm_;
+};
+
+TEST_F(LongCalls, ASaveTakesNoneOfTheFourControlCalls) {
+    Door door;
+    const auto control = hold_control(door);
+    EXPECT_THAT(run(compute_->save(vm_)), Succeeds()) << "though none of the four is free";
+    EXPECT_TRUE(ended(door, control));
+    EXPECT_FALSE(runs());
+    EXPECT_THAT(run(compute_->start(vm_)), Succeeds());
+    EXPECT_TRUE(runs());
+}
+
+TEST_F(LongCalls, AStartFromASavedImageHasAConnectionOfItsOwnAndAnotherStartDoesNot) {
+    Door door;
+    const auto jobs = hold_jobs(door);
+    ASSERT_THAT(run(compute_->destroy(vm_)), Succeeds());
+    EXPECT_THAT(run(compute_->start(vm_)), Succeeds()) << "it was not saved: a control call";
+    EXPECT_THAT(run(compute_->save(vm_)), Refuses(Code::resource_exhausted, "can't save domain"));
+    EXPECT_TRUE(runs());
+    EXPECT_TRUE(ended(door, jobs));
+    ASSERT_THAT(run(compute_->save(vm_)), Succeeds());
+    Door second;
+    const auto more = hold_jobs(second);
+    EXPECT_THAT(run(compute_->start(vm_)), Refuses(Code::resource_exhausted, "can't restore domain"));
+    EXPECT_FALSE(runs()) << "nothing was done";
+    EXPECT_TRUE(ended(second, more));
+    EXPECT_THAT(run(compute_->start(vm_)), Succeeds());
+    EXPECT_TRUE(runs());
 }
 
 TEST_F(ExecutorTest, ClosingEndsEveryWaitAtOnceAndRefusesWhatComesLater) {

@@ -1,5 +1,5 @@
 #pragma once
-// A cluster of a few lines of cluster.json, its first host open, and what its memory shows.
+// A built cluster, and what the memory of its hosts shows.
 
 #include <string>
 #include <vector>
@@ -7,30 +7,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "drivers/simulated/cluster.h"
-#include "tests/support/run.h"
+#include "tests/unit/drivers_simulated/built_cluster.h"
 
 namespace ballast::testing {
 
-namespace sim = drivers::simulated;
-
-class MemoryOfHosts : public ::testing::Test {
+class MemoryOfHosts : public BuiltCluster {
   protected:
-    void build(const std::string& text) {
-        const auto file = sim::parse_cluster(text);
-        ASSERT_TRUE(file) << file.error().message();
-        auto made = sim::build_cluster(*file);
-        ASSERT_TRUE(made) << made.error().message();
-        cluster = *std::move(made);
-        driver = sim::make_simulated_driver(cluster.world);
-        host = open("h1");
-    }
+    void build(const std::string& text) { BuiltCluster::build(text, listener()); }
     std::shared_ptr<drivers::HostDriver> open(const std::string& name) {
-        return *driver->open({.id = HostId(name), .uri = "sim://" + name}, [this](const drivers::DriverEvent& event) {
+        return *driver->open({.id = HostId(name), .uri = "sim://" + name}, listener());
+    }
+    /// Notes what is heard, with the name of the VM.
+    drivers::EventSink listener() {
+        return [this](const drivers::DriverEvent& event) {
             const std::string who = event.vm.str().empty() ? std::string() : name_of(event.vm) + " ";
             heard.push_back(who + event.detail);
             heard_at.push_back(world().now());
-        });
+        };
     }
     [[nodiscard]] std::string name_of(const VmId& vm) const {
         const auto found = std::ranges::find(cluster.layout.vms, vm, &sim::LaidVm::id);
@@ -61,10 +54,6 @@ class MemoryOfHosts : public ::testing::Test {
         return run(io, std::move(task), patience, [this] { world().step(); });
     }
 
-    boost::asio::io_context io;
-    sim::SimulatedCluster cluster;
-    std::shared_ptr<drivers::Driver> driver;
-    std::shared_ptr<drivers::HostDriver> host;
     std::vector<std::string> heard;
     std::vector<Timestamp> heard_at;
 };

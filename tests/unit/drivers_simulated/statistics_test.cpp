@@ -2,13 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "drivers/simulated/cluster.h"
-#include "tests/support/run.h"
+#include "tests/unit/drivers_simulated/built_cluster.h"
 
 namespace ballast::testing {
 namespace {
 
-namespace sim = drivers::simulated;
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -52,17 +50,8 @@ TEST(Load, NoiseHasItsDeviationKeepsTheMeanAndIsTheSameForASeed) {
     EXPECT_NE(sim::share_at(load, at(12s)), sim::share_at(other, at(12s)));
 }
 
-class Sweep : public ::testing::Test {
+class Sweep : public BuiltCluster {
   protected:
-    void build(const std::string& text) {
-        const auto file = sim::parse_cluster(text);
-        ASSERT_TRUE(file) << file.error().message();
-        auto made = sim::build_cluster(*file);
-        ASSERT_TRUE(made) << made.error().message();
-        cluster = *std::move(made);
-        driver = sim::make_simulated_driver(cluster.world);
-        host = *driver->open({.id = HostId("h1"), .uri = "sim://h1"}, nullptr);
-    }
     drivers::HostStats sweep() { return run(io, host->statistics().sweep()).value(); }
     /// Cores that the VM used and the share of the host's that was busy, from here on for so long.
     std::pair<double, double> used_in(std::chrono::seconds time) {
@@ -75,11 +64,6 @@ class Sweep : public ::testing::Test {
         return {cores.count() / static_cast<double>(time.count()),
                 static_cast<double>(busy.count()) / static_cast<double>(all.count())};
     }
-
-    boost::asio::io_context io;
-    sim::SimulatedCluster cluster;
-    std::shared_ptr<drivers::Driver> driver;
-    std::shared_ptr<drivers::HostDriver> host;
 };
 
 TEST_F(Sweep, CpuFiguresFollowThePatternOfTheDay) {

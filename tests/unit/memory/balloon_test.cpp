@@ -26,6 +26,10 @@ const BalloonMove* move_of(const BalloonPlan& plan, const std::string& name) {
     const auto at = std::ranges::find(plan.moves, VmId(name), &BalloonMove::vm);
     return at != plan.moves.end() ? &*at : nullptr;
 }
+/// Nobody else can fill it.
+Gift surely(Bytes bytes) {
+    return {.sure = bytes, .likely = bytes, .lent = bytes};
+}
 Bytes sum(const std::vector<Bytes>& sizes) {
     Bytes all;
     for (const Bytes size : sizes) all += size;
@@ -34,12 +38,12 @@ Bytes sum(const std::vector<Bytes>& sizes) {
 
 TEST(Balloon, WhereAllMaximumsFitNobodyIsSqueezed) {
     const std::vector vms{a_vm("a", gibibytes(4), mebibytes(100)), a_vm("b", gibibytes(4), mebibytes(100))};
-    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8), .may_give = gibibytes(6)}).moves, IsEmpty());
+    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8), .may_give = surely(gibibytes(6))}).moves, IsEmpty());
 }
 
 TEST(Balloon, EntitlementsFitTheBudgetAndTheIdlePayFirst) {
     const std::vector vms{a_vm("idle", gibibytes(4), mebibytes(200)), a_vm("busy", gibibytes(4), gibibytes(3))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = gibibytes(1)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = surely(gibibytes(1))});
     EXPECT_LE(sum(plan.entitled), gibibytes(5));
     EXPECT_GT(plan.entitled[1], gibibytes(3) + mebibytes(300));
     EXPECT_EQ(move_of(plan, "idle")->cause, BalloonCause::idle);
@@ -47,21 +51,22 @@ TEST(Balloon, EntitlementsFitTheBudgetAndTheIdlePayFirst) {
 
 TEST(Balloon, InflatesInBoundedSteps) {
     const std::vector vms{a_vm("a", gibibytes(4), mebibytes(200)), a_vm("b", gibibytes(4), mebibytes(200))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(2), .may_give = gibibytes(1)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(2), .may_give = surely(gibibytes(1))});
     ASSERT_EQ(plan.moves.size(), 2U);
     for (const BalloonMove& move : plan.moves) EXPECT_EQ((move.from - move.to).count(), gibibytes(4).count() / 20);
 }
 
 TEST(Balloon, DoesNotMoveWithinTheDeadBand) {
     const std::vector vms{a_vm("a", gibibytes(4), mebibytes(200)), a_vm("b", gibibytes(4), mebibytes(200))};
-    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8) - mebibytes(60), .may_give = gibibytes(1)}).moves,
+    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8) - mebibytes(60), .may_give = surely(gibibytes(1))}).moves,
                 IsEmpty());
-    EXPECT_FALSE(plan_balloons(vms, {.budget = gibibytes(8) - mebibytes(100), .may_give = gibibytes(1)}).moves.empty());
+    EXPECT_FALSE(
+        plan_balloons(vms, {.budget = gibibytes(8) - mebibytes(100), .may_give = surely(gibibytes(1))}).moves.empty());
 }
 
 TEST(Balloon, GivesAtOnceWhatAGuestNeeds) {
     const std::vector vms{a_vm("a", gibibytes(1), gibibytes(3)), a_vm("b", gibibytes(1), mebibytes(200))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = gibibytes(3)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = surely(gibibytes(3))});
     ASSERT_NE(move_of(plan, "a"), nullptr);
     EXPECT_GE(move_of(plan, "a")->to, gibibytes(3) + mebibytes(307));
     EXPECT_EQ(move_of(plan, "a")->cause, BalloonCause::need);
@@ -73,7 +78,7 @@ TEST(Balloon, GivesNoMoreThanIsPhysicallyFreeAndThoseThatLackItFirst) {
     auto faulting = a_vm("z", gibibytes(1), mebibytes(1300));
     faulting.lacks = true;
     const std::vector vms{a_vm("a", gibibytes(1), gibibytes(2)), faulting, a_vm("c", gibibytes(1), gibibytes(3))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(8), .may_give = gibibytes(1)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(8), .may_give = surely(gibibytes(1))});
     ASSERT_FALSE(plan.moves.empty());
     EXPECT_EQ(plan.moves[0].vm, VmId("z"));  // it lacks memory now
     EXPECT_EQ(plan.moves[1].vm, VmId("c"));  // then by what is missing
@@ -81,18 +86,18 @@ TEST(Balloon, GivesNoMoreThanIsPhysicallyFreeAndThoseThatLackItFirst) {
     for (const BalloonMove& move : plan.moves) given += saturating_sub(move.to, move.from);
     EXPECT_EQ(given, gibibytes(1));
     EXPECT_GT(plan.unmet, gibibytes(2));
-    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8), .may_give = Bytes(-5)}).moves, IsEmpty());
+    EXPECT_THAT(plan_balloons(vms, {.budget = gibibytes(8), .may_give = surely(Bytes(-5))}).moves, IsEmpty());
 }
 
 TEST(Balloon, WhileSomebodyWaitsTheIdleAreSqueezedInLargerSteps) {
     const std::vector vms{a_vm("idle", gibibytes(4), mebibytes(200)), a_vm("waits", gibibytes(1), gibibytes(3))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = mebibytes(100)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = surely(mebibytes(100))});
     EXPECT_EQ(move_of(plan, "idle")->from - move_of(plan, "idle")->to, Bytes(gibibytes(4).count() / 20 * 4));
 }
 
 TEST(Balloon, NeverBelowWorkingSetAndMarginOutsideDanger) {
     const std::vector vms{a_vm("a", gibibytes(3), gibibytes(2)), a_vm("b", gibibytes(3), gibibytes(2))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(1), .may_give = Bytes(0)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(1), .may_give = surely(Bytes(0))});
     for (const Bytes size : plan.entitled) EXPECT_EQ(size, comfortable_size(vms[0]));
 }
 
@@ -111,7 +116,7 @@ TEST(Balloon, InDangerMarginsGoFirstThenWorkingSetsButNeverMinimums) {
 TEST(Balloon, AMinimumAboveTheMaximumCountsAsTheMaximum) {
     const std::vector vms{a_vm("a", gibibytes(4), mebibytes(100), gibibytes(9)),
                           a_vm("b", gibibytes(4), mebibytes(100))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = Bytes(0), .danger = true});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(5), .may_give = surely(Bytes(0)), .danger = true});
     EXPECT_EQ(plan.entitled[0], gibibytes(4));
     EXPECT_EQ(move_of(plan, "a"), nullptr);
 }
@@ -119,7 +124,7 @@ TEST(Balloon, AMinimumAboveTheMaximumCountsAsTheMaximum) {
 TEST(Balloon, ThePoliciesThatDoNotActAheadWaitUntilTheHostIsShort) {
     std::vector vms{a_vm("a", gibibytes(4), mebibytes(200)), a_vm("b", gibibytes(4), mebibytes(200))};
     for (BalloonVm& vm : vms) vm.policy = &policy_of(MemoryPolicy::gentle);
-    BalloonTerms terms{.budget = gibibytes(2), .may_give = Bytes(0), .plenty = true};
+    BalloonTerms terms{.budget = gibibytes(2), .may_give = surely(Bytes(0)), .plenty = true};
     EXPECT_THAT(plan_balloons(vms, terms).moves, IsEmpty());
     terms.plenty = false;
     EXPECT_EQ(plan_balloons(vms, terms).moves.size(), 2U);
@@ -127,15 +132,64 @@ TEST(Balloon, ThePoliciesThatDoNotActAheadWaitUntilTheHostIsShort) {
 
 TEST(Balloon, DoesNotPromiseWhatOthersHaveNotGivenBackYet) {
     const std::vector vms{a_vm("idle", gibibytes(4), mebibytes(100)), a_vm("small", gibibytes(1), mebibytes(600))};
-    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(4), .may_give = gibibytes(3)});
+    const BalloonPlan plan = plan_balloons(vms, {.budget = gibibytes(4), .may_give = surely(gibibytes(3))});
     EXPECT_GT(plan.entitled[1], gibibytes(1));
     EXPECT_EQ(move_of(plan, "small"), nullptr);  // all balloons together are above the budget still
+}
+
+TEST(Balloon, LendsNoMoreThanWhatOthersCanTakeBackWithoutDanger) {
+    const std::vector vms{a_vm("fell", gibibytes(2), gibibytes(2) - mebibytes(200)),
+                          a_vm("waits", gibibytes(1), gibibytes(2))};
+    BalloonTerms terms{.budget = gibibytes(3),
+                       .may_give = {.sure = {}, .likely = mebibytes(600), .lent = mebibytes(150)}};
+    const BalloonPlan careful = plan_balloons(vms, terms);
+    EXPECT_EQ(move_of(careful, "waits")->to, gibibytes(1) + mebibytes(150)) << "the other may fill again what it has";
+    terms.may_give.lent = gibibytes(1);
+    EXPECT_EQ(move_of(plan_balloons(vms, terms), "waits")->to, gibibytes(1) + mebibytes(600)) << "never more than half";
+    terms.may_give.sure = mebibytes(900);
+    EXPECT_EQ(move_of(plan_balloons(vms, terms), "waits")->to, gibibytes(1) + mebibytes(900))
+        << "what is there is there";
+}
+
+TEST(Balloon, LendsWhatOthersGiveInTheSamePassToo) {
+    const std::vector vms{a_vm("idle", gibibytes(4), mebibytes(200)), a_vm("waits", gibibytes(1), gibibytes(3))};
+    const BalloonPlan plan =
+        plan_balloons(vms, {.budget = gibibytes(5), .may_give = {.sure = {}, .likely = gibibytes(2), .lent = {}}});
+    const BalloonMove gives = *move_of(plan, "idle");
+    EXPECT_EQ(move_of(plan, "waits")->to - gibibytes(1), gives.from - gives.to);
+}
+
+TEST(Balloon, TakesBackInHasteWhatWasLentAndOnlyThat) {
+    std::vector vms{a_vm("idle", gibibytes(4), mebibytes(200)), a_vm("waits", gibibytes(1), gibibytes(1))};
+    const Bytes budget = gibibytes(4) + mebibytes(600);
+    const auto step = [&](Bytes owed) {
+        const BalloonPlan plan = plan_balloons(vms, {.budget = budget, .may_give = surely(gibibytes(1)), .owed = owed});
+        return move_of(plan, "idle")->from - move_of(plan, "idle")->to;
+    };
+    EXPECT_EQ(step(mebibytes(300)), Bytes(gibibytes(4).count() / 20 * 4)) << "by an earlier pass";
+    EXPECT_EQ(step({}), Bytes(gibibytes(4).count() / 20 * 4)) << "of the margin that this one lends";
+    vms[1].balloon = comfortable_size(vms[1]);
+    EXPECT_EQ(step({}), Bytes(gibibytes(4).count() / 20)) << "nothing is lent";
+}
+
+TEST(Balloon, WhatIsLentIsPaidOnceAllBalloonsFitAgain) {
+    std::vector vms{a_vm("idle", gibibytes(4), mebibytes(200)), a_vm("waits", gibibytes(1), gibibytes(3))};
+    BalloonTerms terms{.budget = gibibytes(5), .may_give = surely(gibibytes(3))};
+    Bytes lent = gibibytes(5);
+    for (int pass = 0; pass < 10; ++pass) {
+        const BalloonPlan plan = plan_balloons(vms, terms);
+        EXPECT_LE(plan.owed, lent) << "nobody asks for more";
+        lent = terms.owed = plan.owed;
+        if (pass == 0) EXPECT_GT(lent, gibibytes(2));
+        for (const BalloonMove& move : plan.moves) std::ranges::find(vms, move.vm, &BalloonVm::id)->balloon = move.to;
+    }
+    EXPECT_EQ(lent, Bytes(0));
 }
 
 TEST(Balloon, ComesToRest) {
     std::vector vms{a_vm("a", gibibytes(4), mebibytes(300)), a_vm("b", gibibytes(4), gibibytes(1)),
                     a_vm("c", gibibytes(4), gibibytes(2))};
-    const BalloonTerms terms{.budget = gibibytes(7), .may_give = gibibytes(1)};
+    const BalloonTerms terms{.budget = gibibytes(7), .may_give = surely(gibibytes(1))};
     int rounds = 0;
     for (; rounds < 100; ++rounds) {
         const BalloonPlan plan = plan_balloons(vms, terms);

@@ -294,6 +294,20 @@ TEST(Control, AGuestThatSwapsNeedsASweepAtOnce) {
     EXPECT_FALSE(sweep_at_once(read, bed.memo));
 }
 
+TEST(Control, WhatIsLentNeedsASweepAtOnceUntilItIsTakenBack) {
+    Bed bed = a_full_bed();
+    bed.sweep(80);
+    ASSERT_EQ(bed.memo.owed, Bytes(0));
+    bed.used["vm3"] = gibibytes(3);
+    bed.vm("vm3").reading.swap_in = *bed.vm("vm3").reading.swap_in + mebibytes(200);
+    bed.sweep();
+    EXPECT_GT(bed.memo.owed, Bytes(0));
+    EXPECT_TRUE(sweep_at_once(bed.vms, bed.memo)) << "though no guest lacks memory since";
+    bed.sweep(10);
+    EXPECT_EQ(bed.memo.owed, Bytes(0));
+    EXPECT_FALSE(sweep_at_once(bed.vms, bed.memo));
+}
+
 TEST(Control, ForgetsVmsThatAreGone) {
     Bed bed = a_full_bed();
     bed.sweep();

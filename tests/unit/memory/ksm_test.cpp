@@ -183,6 +183,20 @@ TEST(Ksm, RestoresWhatItFound) {
     EXPECT_EQ(restored({}, run.kernel.reading), std::nullopt);
 }
 
+TEST(Ksm, RestoresWhatWasThereRightBeforeItFirstTunedNotWhatItSawFirst) {
+    Tuning run;
+    run.terms.cpu_share = 0;  // it watches
+    run.sweep(5);
+    EXPECT_EQ(run.memo.found, std::nullopt) << "nothing was changed yet";
+    run.kernel.reading.pages_to_scan = 300;
+    run.kernel.reading.merge_across_nodes = false;
+    run.sweep();
+    run.terms.cpu_share = 0.1;
+    run.sweep(5);
+    ASSERT_NE(run.kernel.reading.pages_to_scan, 300);
+    EXPECT_EQ(restored(run.memo, run.kernel.reading), (KsmFound{300, false}));
+}
+
 TEST(Ksm, ForecastsWhatUnsharingTakesBack) {
     Tuning run;
     run.sweep(90);

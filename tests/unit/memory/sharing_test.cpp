@@ -18,6 +18,22 @@ SharingMemo read(SharingMemo memo, int web, int db, int times = 1) {
     return memo;
 }
 
+TEST(Sharing, CountsGroupsByNameWithATypicalMember) {
+    Groups groups;
+    groups.add("web", mebibytes(300));
+    groups.add("", gibibytes(9));
+    groups.add("db", gibibytes(2));
+    groups.add("web", mebibytes(500));
+    const std::vector<GroupCount> counted = groups.counted();
+    ASSERT_EQ(counted.size(), 2U) << "one without a group shares with nobody";
+    EXPECT_EQ(counted[0].group, "db");
+    EXPECT_EQ(counted[0].working_set, gibibytes(2));
+    EXPECT_EQ(counted[1].group, "web");
+    EXPECT_EQ(counted[1].members, 2);
+    EXPECT_EQ(counted[1].working_set, mebibytes(400));
+    EXPECT_TRUE(Groups().counted().empty());
+}
+
 TEST(Sharing, ANewGroupHasAWideInterval) {
     const Saving saving = saving_of({}, members("new", 11));
     EXPECT_NEAR(saving.likely / gibibytes(1), 2, 0.01);

@@ -1,0 +1,128 @@
+// The guests of many hosts get their memory back before a stop, though some of the hosts do not answer.
+#include <gmock/gmock.h>
+
+#include "daemon/overcommit/memory_desk.h"
+#include "tests/support/sim_cluster.h"
+
+namespace ballast::testing {
+namespace {
+
+using overcommit::MemoryDesk;
+using overcommit::MemorySettings;
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr int hosts = 6;
+
+/// Six hosts with two idle guests each, which a desk has squeezed.
+class GivingBack : public ::testing::Test {
+  protected:
+    void squeeze(std::size_t at_once, Milliseconds time) {
+        for (int i = 1; i <= hosts; ++i) {
+            cluster.world->faults().set_memory(host(i), gibibytes(2));
+            for (const char* guest : {"a", "b"}) make_guest(i, guest);
+        }
+        jobs::Services services;
+        services.executor = cluster.io->get_executor();
+        services.store = cluster.store;
+        services.hosts = cluster.registry;
+        services.clock = cluster.world;
+        MemorySettings settings;
+        settings.read_interval = Milliseconds(1);
+        settings.give_back_on_stop = true;
+        settings.give_back = {.at_once = at_once, .time = time};
+        desk = std::make_shared<MemoryDesk>(services, board, settings);
+        desk->start();
+        ASSERT_TRUE(cluster.until([this] {
+            for (int i = 1; i <= hosts; ++i)
+                if (squeezed_at(i) < 2) return false;
+            return true;
+        }));
+    }
+    static std::string host(int i) { return "h" + std::to_string(i); }
+    static std::string name(int i, const std::string& guest) { return guest + std::to_string(i); }
+
+    void make_guest(int i, const std::string& guest) {
+        const auto made = cluster.do_job(
+            "vm.create", "",
+            fmt::format(R"({{"name":"{}","host":"{}","start":false,"spec":{{"memory_bytes":1073741824,)"
+                        R"("memory_minimum_bytes":268435456,"disks":[{{"size_bytes":67108864}}]}}}})",
+                        name(i, guest), host(i)));
+        ASSERT_TRUE(made && made->state == JobState::succeeded);
+        drivers::simulated::GuestLoad load;
+        load.memory.emplace().wants = mebibytes(200);
+        load.memory->cache = mebibytes(50);
+        cluster.world->set_load(cluster.vm(name(i, guest))->id, load);
+        const auto started = cluster.do_job("vm.start", name(i, guest), "{}");
+        ASSERT_TRUE(started && started->state == JobState::succeeded);
+    }
+    /// The target of its balloon, whatever the guest has made of it yet.
+    [[nodiscard]] bool is_squeezed(int i, const std::string& guest) const {
+        const auto memory = cluster.world->memory_of(host(i), cluster.vm(name(i, guest))->id);
+        return memory->target < memory->maximum - 100.0 * 1024 * 1024;
+    }
+    [[nodiscard]] int squeezed_at(int i) const {
+        return (is_squeezed(i, "a") ? 1 : 0) + (is_squeezed(i, "b") ? 1 : 0);
+    }
+    [[nodiscard]] std::vector<std::string> told() {
+        const auto events = run(*cluster.io, cluster.store->events({.after = 0, .limit = 10'000}));
+        std::vector<std::string> all;
+        for (const auto& event : *events)
+            if (event.kind == "host.memory_not_given_back") all.push_back(event.subject_name + ": " + event.message);
+        return all;
+    }
+
+    SimCluster cluster{hosts};
+    std::shared_ptr<overcommit::PictureBoard> board = std::make_shared<overcommit::PictureBoard>();
+    std::shared_ptr<MemoryDesk> desk;
+};
+
+TEST_F(GivingBack, ReachesEveryHostThatAnswersThoughOthersHangAndNamesThose) {
+    squeeze(hosts, Milliseconds(300));
+    for (const int i : {1, 2, 3}) cluster.world->faults().hang(host(i));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    for (const int i : {4, 5, 6}) EXPECT_EQ(squeezed_at(i), 0) << host(i);
+    for (const int i : {1, 2, 3}) EXPECT_EQ(squeezed_at(i), 2) << host(i);
+    EXPECT_THAT(told(), AllOf(SizeIs(3), Each(HasSubstr("within 300 ms: ")), Each(HasSubstr("of 1 GiB"))));
+    for (const int i : {1, 2, 3}) {
+        EXPECT_THAT(told().at(static_cast<std::size_t>(i - 1)),
+                    AllOf(HasSubstr(host(i) + ": "), HasSubstr(name(i, "a") + " keeps "), HasSubstr(name(i, "b"))));
+    }
+}
+
+TEST_F(GivingBack, BeginsNoMoreThanSoManyHostsAtOnce) {
+    squeeze(2, Milliseconds(300));
+    for (const int i : {1, 2}) cluster.world->faults().hang(host(i));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    EXPECT_THAT(told(), SizeIs(hosts)) << "two that hang take both places, and those that had no turn are named too";
+    for (int i = 1; i <= hosts; ++i) EXPECT_EQ(squeezed_at(i), 2) << host(i);
+}
+
+TEST_F(GivingBack, TellsNothingWhereAllIsGivenBack) {
+    squeeze(2, Milliseconds(30'000));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    for (int i = 1; i <= hosts; ++i) EXPECT_EQ(squeezed_at(i), 0) << host(i);
+    EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(GivingBack, BeginsWithTheHostsThatAnswer) {
+    squeeze(2, Milliseconds(300));
+    for (const int i : {1, 2}) {
+        cluster.world->faults().hang(host(i));
+        ASSERT_TRUE(cluster.write([&](store::Transaction& transaction) -> Result<void> {
+            Host row = *cluster.host(host(i));
+            row.state = HostState::slow;
+            transaction.put(std::move(row), {"host.slow", "it does not answer in time"});
+            return {};
+        }));
+    }
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    for (const int i : {3, 4, 5, 6}) EXPECT_EQ(squeezed_at(i), 0) << host(i);
+    EXPECT_THAT(told(), SizeIs(2));
+}
+
+}  // namespace
+}  // namespace ballast::testing
