@@ -183,6 +183,18 @@ TEST(Ksm, RestoresWhatItFound) {
     EXPECT_EQ(restored({}, run.kernel.reading), std::nullopt);
 }
 
+TEST(Ksm, FindsWhatIsThereWhenItBeginsAndNotWhatWasThereWhenItFirstLooked) {
+    Tuning run;
+    run.terms.cpu_share = 0;
+    run.sweep(3);
+    run.kernel.reading.pages_to_scan = 250;  // somebody else, while Ballast only watches
+    run.sweep(3);
+    run.terms.cpu_share = 0.1;
+    run.sweep(2);
+    ASSERT_EQ(run.last.state, KsmState::scanning);
+    EXPECT_EQ(restored(run.memo, run.kernel.reading)->pages_to_scan, 250);
+}
+
 TEST(Ksm, ForecastsWhatUnsharingTakesBack) {
     Tuning run;
     run.sweep(90);
