@@ -10,7 +10,8 @@
 
 namespace ballast::scheduler {
 
-/// Says that VMs want this share of their maximum, and writes down what it was asked.
+/// Says that VMs want this share of their maximum, and writes down what it was asked. Of a host that is dense it bears
+/// twice the memory; a part of each other host may be kept from minimums.
 class ShareOfMaximum final : public MemoryAdmission {
   public:
     explicit ShareOfMaximum(double share) : share_(share) {}
@@ -20,11 +21,17 @@ class ShareOfMaximum final : public MemoryAdmission {
         held = question.held;
         there.clear();
         Bytes wanted = wanted_by(question.fresh) + question.held;
+        Bytes minimums = question.fresh.demand.minimum + question.held;
         for (const MemoryPart& part : question.there) {
             wanted += wanted_by(part);
+            minimums += part.demand.minimum;
             there.push_back(part.vm.str());
         }
-        const Bytes missing = saturating_sub(wanted, usable_memory(question.host));
+        const Bytes usable = usable_memory(question.host);
+        if (const Bytes lacks = saturating_sub(minimums + kept, usable); lacks > Bytes(0))
+            return {.admitted = false, .about_minimums = true, .risk = 1, .missing = lacks, .words = "minimums"};
+        const int bears = question.host.memory_policy == MemoryPolicy::dense ? 2 : 1;
+        const Bytes missing = saturating_sub(wanted, usable * bears);
         return {.admitted = missing == Bytes(0),
                 .about_minimums = false,
                 .risk = 0,
@@ -37,6 +44,7 @@ class ShareOfMaximum final : public MemoryAdmission {
     mutable Bytes held;
     mutable std::vector<std::string> there;
     Bytes shared;  ///< of every VM
+    Bytes kept;    ///< of every host, from minimums
 
   private:
     [[nodiscard]] Bytes wanted_by(const MemoryPart& part) const {
