@@ -19,6 +19,7 @@ class ShareOfMaximum final : public MemoryAdmission {
     [[nodiscard]] MemoryAnswer admits(const MemoryQuestion& question) const override {
         ++asked;
         held = question.held;
+        fresh.push_back(question.fresh.vm.str());
         there.clear();
         Bytes wanted = wanted_by(question.fresh) + question.held;
         Bytes minimums = question.fresh.demand.minimum + question.held;
@@ -43,8 +44,9 @@ class ShareOfMaximum final : public MemoryAdmission {
     mutable int asked = 0;
     mutable Bytes held;
     mutable std::vector<std::string> there;
-    Bytes shared;  ///< of every VM
-    Bytes kept;    ///< of every host, from minimums
+    mutable std::vector<std::string> fresh;  ///< of every question
+    Bytes shared;                            ///< of every VM
+    Bytes kept;                              ///< of every host, from minimums
 
   private:
     [[nodiscard]] Bytes wanted_by(const MemoryPart& part) const {
