@@ -41,12 +41,15 @@ class ShareOfMaximum final : public MemoryAdmission {
     }
     [[nodiscard]] Bytes lost_sharing(const VmId&) const override { return shared; }
 
+    [[nodiscard]] std::optional<Bytes> free_now(const Host&) const override { return free; }
+
     mutable int asked = 0;
     mutable Bytes held;
     mutable std::vector<std::string> there;
     mutable std::vector<std::string> fresh;  ///< of every question
     Bytes shared;                            ///< of every VM
     Bytes kept;                              ///< of every host, from minimums
+    std::optional<Bytes> free;               ///< of every host
 
   private:
     [[nodiscard]] Bytes wanted_by(const MemoryPart& part) const {
