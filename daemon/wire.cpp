@@ -289,11 +289,11 @@ Result<void> Wired::run_jobs() {
                             .settings = job_settings(),
                             .migrations = {},
                             .plans = {}};
+    services.memory = [admissions = admissions_] { return admissions->now(); };
     migrations_ =
         std::make_shared<jobs::MigrationDesk>(services, [reconciler = reconciler_] { return reconciler->stats(); });
     migrations_->start();
     services.migrations = migrations_;
-    services.memory = [admissions = admissions_] { return admissions->now(); };
     plans_ = std::make_shared<jobs::PlanDesk>(
         services, jobs::Planner{.plan = scheduler::plan_cluster, .check = scheduler::check_step},
         [reconciler = reconciler_] { return reconciler->stats(); });

@@ -88,7 +88,9 @@ class Tuner {
     }
 
     KsmDecision off() {
+        memo_.found.reset();  // who changes it from now on, changes what will be found
         memo_.set.reset();
+        memo_.set_across.reset();
         return {.state = KsmState::off, .why = "the policy leaves KSM as it is"};
     }
 
@@ -184,7 +186,7 @@ class Tuner {
         KsmDecision decision{.state = KsmState::scanning, .why = std::move(why)};
         // The kernel lets this be changed only while nothing is shared.
         if (terms_.numa_cells > 1 && reading_.merge_across_nodes && reading_.pages_shared == 0)
-            decision.merge_across_nodes = false;
+            decision.merge_across_nodes = memo_.set_across = false;
         return set(std::max(pages, options_.slowest), std::move(decision));
     }
 

@@ -47,6 +47,7 @@ BOOST_DESCRIBE_STRUCT(KsmFound, (), (pages_to_scan, merge_across_nodes))
 struct KsmMemo {
     std::optional<KsmFound> found;
     std::optional<std::int64_t> set;  ///< the scan rate that was decided last
+    std::optional<bool> set_across;   ///< merging across NUMA nodes, once it was decided
     KsmState state = KsmState::off;
     Timestamp at;
     std::int64_t sharing = 0;   ///< at `at`
@@ -68,8 +69,9 @@ struct KsmMemo {
     friend bool operator==(const KsmMemo&, const KsmMemo&) = default;
 };
 BOOST_DESCRIBE_STRUCT(KsmMemo, (),
-                      (found, set, state, at, sharing, counters, still, still_for, window_from, window_sharing,
-                       window_scanned, window_cpu, first_window, gain, unsharing, lost, until, theirs, registered, fruitless))
+                      (found, set, set_across, state, at, sharing, counters, still, still_for, window_from,
+                       window_sharing, window_scanned, window_cpu, first_window, gain, unsharing, lost, until, theirs,
+                       registered, fruitless))
 
 struct KsmTerms {
     Bytes registered;     ///< memory of the VMs that may share pages

@@ -4,6 +4,7 @@
 // (memory_fit); nobody asks it of a host that does not overcommit. Pure; no implementation stands here
 // (daemon/overcommit/admission.h).
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -47,6 +48,8 @@ class MemoryAdmission {
     [[nodiscard]] virtual MemoryAnswer admits(const MemoryQuestion& question) const = 0;
     /// Memory that is shared where the VM runs, and must be backed once more when it has left.
     [[nodiscard]] virtual Bytes lost_sharing(const VmId& vm) const = 0;
+    /// Physically free above the reserve when the host was looked at last; nothing: it was not.
+    [[nodiscard]] virtual std::optional<Bytes> free_now(const Host& host) const = 0;
 };
 
 }  // namespace ballast::scheduler

@@ -12,7 +12,9 @@
 #include "scheduler/fleet/residency.h"
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
+#include "scheduler/rules/lower_minimum.h"
 #include "scheduler/rules/memory_fit.h"
+#include "scheduler/rules/memory_parts.h"
 #include "scheduler/rules/working_set_fit.h"
 
 namespace ballast::scheduler {
@@ -81,6 +83,7 @@ class HostSearch {
                  .text = fmt::format("{} gets the labels that the VM wants", host_.name),
                  .effort = 2});
         if (refused_by("memory_fit") || refused_by("working_set_fit")) add_lower_memory();
+        if (overcommits(host_)) add_acts_of_overcommit();
         if (refused_by("cpu_fit")) add_fewer_vcpus();
         for (const char* rule : {"memory_fit", "working_set_fit", "cpu_fit", "devices", "numa_fit", "anti_affinity",
                                  "group_limit", "spread"})
@@ -146,6 +149,45 @@ class HostSearch {
         }
         smaller.spec.memory = step * fitting;
         return smaller.spec;
+    }
+
+    /// Where minimums do not fit, a lower one; where the risk is too high, the policy that bears the most. A lower
+    /// minimum takes nothing off the risk: what the VM wants does not change with it.
+    void add_acts_of_overcommit() {
+        const HostView now = view();
+        const Surroundings around = what_is_known();
+        const auto minimums_fit = [&](const PlacementRequest& request) {
+            const Candidate candidate{snapshot_, request, now, around};
+            if (!MemoryFit{}.fits(candidate)) return false;
+            const auto answer = measured(candidate);
+            return !answer || !answer->about_minimums;
+        };
+        if (!minimums_fit(request_)) add_lower_minimum(minimums_fit);
+        if (!refused_by("working_set_fit") || host_.memory_policy == MemoryPolicy::dense) return;
+        add({.kind = ChangeKind::denser_policy,
+             .text = fmt::format("{} gets the memory policy dense, which bears more risk", host_.name),
+             .effort = 4});
+    }
+
+    /// The highest that fits, in whole MiB.
+    template <class Fits>
+    void add_lower_minimum(Fits fits) {
+        const Bytes step = mebibytes(1);
+        const Bytes now = guaranteed_memory(request_.spec);
+        PlacementRequest lower = request_;
+        std::int64_t fitting = least_minimum.count() / step.count() - 1;
+        std::int64_t refused = (now.count() + step.count() - 1) / step.count();
+        while (refused - fitting > 1) {
+            const std::int64_t tried = fitting + (refused - fitting) / 2;
+            lower.spec.memory_minimum = step * tried;
+            (fits(lower) ? fitting : refused) = tried;
+        }
+        const Bytes found = step * fitting;
+        if (found < least_minimum) return;
+        add({.kind = ChangeKind::lower_minimum,
+             .memory = found,
+             .text = fmt::format("its guaranteed minimum is lowered by {} to {}", now - found, found),
+             .effort = 1.5 + 3 * (1 - found / now)});
     }
 
     [[nodiscard]] Surroundings what_is_known() const {
@@ -295,6 +337,14 @@ void apply_change(const Change& change, Snapshot& snapshot, PlacementRequest& re
         case ChangeKind::lower_memory:
             spec.memory = change.memory;
             return;
+        case ChangeKind::lower_minimum:
+            spec.memory_minimum = change.memory;
+            return;
+        case ChangeKind::denser_policy:
+            return change_host(snapshot, change.host, [](Host& host) {
+                host.memory_policy = MemoryPolicy::dense;
+                host.settings.memory_policy = MemoryPolicy::dense;
+            });
         case ChangeKind::fewer_vcpus:
             spec.vcpus = change.vcpus;
             return;

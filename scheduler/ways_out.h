@@ -22,6 +22,8 @@ struct Preferences;
 enum class ChangeKind : std::uint8_t {
     move_away,
     lower_memory,
+    lower_minimum,
+    denser_policy,
     fewer_vcpus,
     tolerate,
     pin_too,
@@ -29,15 +31,15 @@ enum class ChangeKind : std::uint8_t {
     manage_host,
     end_maintenance
 };
-BOOST_DESCRIBE_ENUM(ChangeKind, move_away, lower_memory, fewer_vcpus, tolerate, pin_too, label_host, manage_host,
-                    end_maintenance)
+BOOST_DESCRIBE_ENUM(ChangeKind, move_away, lower_memory, lower_minimum, denser_policy, fewer_vcpus, tolerate, pin_too,
+                    label_host, manage_host, end_maintenance)
 
 /// One thing to do, to the VM that is to be placed, to another one, or to the host.
 struct Change {
     ChangeKind kind = ChangeKind::move_away;
     HostId host = {};
     VmId vm = {};           ///< move_away: which
-    Bytes memory = {};      ///< lower_memory: to
+    Bytes memory = {};      ///< lower_memory, lower_minimum: to
     int vcpus = 0;          ///< fewer_vcpus: to
     std::string text = {};  ///< "db2 is moved away from h4"
     double effort = 0;      ///< to compare ways by; no unit

@@ -238,6 +238,29 @@ std::string sharing_sentence(const Json& row) {
     return with_why(std::move(words), text_at(ksm, "why"));
 }
 
+/// Whose the settings of page merging are; empty where nobody set any.
+std::string ksm_hand(const Json& ksm) {
+    const std::int64_t set = number_at(part(ksm, "set"), "pages_to_scan");
+    const std::int64_t found = number_at(part(ksm, "found"), "pages_to_scan");
+    if (text_at(ksm, "state") == "foreign") {
+        const std::string until = text_at(ksm, "stands_back_until");
+        return fmt::format("; somebody else's, Ballast had set {}{}", set,
+                           until.empty() ? "" : " and stands back until " + until);
+    }
+    if (ksm.value("managed", false)) return fmt::format("; Ballast sets {}, and found {}", set, found);
+    return "; Ballast leaves them as they are";
+}
+
+/// As the host had them when it was read, so what is set by that sweep is not in them yet.
+std::string ksm_settings_sentence(const Json& row) {
+    const Json ksm = part(row, "ksm");
+    const Json now = part(ksm, "now");
+    if (now.empty()) return "";
+    return fmt::format("{} pages every {} ms, merged {} NUMA nodes{}", number_at(now, "pages_to_scan"),
+                       number_at(now, "sleep_ms"), now.value("merge_across_nodes", true) ? "across" : "within",
+                       ksm_hand(ksm));
+}
+
 std::string exporter_sentence(const Json& row) {
     const Json exporter = part(row, "exporter");
     const std::string sight = text_at(exporter, "sight");
@@ -300,6 +323,7 @@ std::string sentences(const Json& row, Timestamp now) {
                              ? size_at(row, "unmet_bytes") + " to working sets and their margins"
                              : "");
     lines.add("page sharing", sharing_sentence(row));
+    lines.add("its settings", ksm_settings_sentence(row));
     lines.add("exporter", exporter_sentence(row));
     lines.add("standing back", text_at(row, "standing_back"));
     lines.add("read", age(text_at(row, "at"), now) + " ago");

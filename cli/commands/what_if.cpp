@@ -1,5 +1,5 @@
-// `what-if`: a question about the live cluster, about a moment of its past, or about a file; answered here by the pure
-// planner, so that a file needs no ballastd.
+// `what-if`: a question about the live cluster, which the daemon answers by what it measured; or about a moment of its
+// past or a file, answered here by the pure planner, so that a file needs no ballastd.
 #include "scheduler/plan/what_if.h"
 
 #include <charconv>
@@ -45,15 +45,11 @@ Outcome<DescribedCluster> read_file(const std::string& path) {
     return *std::move(cluster);
 }
 
-/// The load history is of now: a moment of the past is judged by what its VMs were promised.
-Outcome<DescribedCluster> read_from_api(Session& session, const std::string& at) {
+/// What is measured is of now: a moment of the past is judged by what its VMs were promised.
+Outcome<DescribedCluster> read_moment(Session& session, const std::string& at) {
     BALLAST_TRY(Api* const api, session.api());
     BALLAST_TRY(const auto body, read_row(*api, "/api/v1/snapshot" + Query().add("at", at).str()));
-    BALLAST_TRY(auto cluster, scheduler::read_any_cluster(body));
-    if (!at.empty()) return cluster;
-    BALLAST_TRY(const auto load, read_row(*api, "/api/v1/load"));
-    BALLAST_TRY(cluster.load, from_json<scheduler::ClusterLoad>(load, "load"));
-    return cluster;
+    return scheduler::read_any_cluster(body);
 }
 
 /// "h1:3" or "h1": three more of it.
@@ -121,7 +117,12 @@ std::string risk_text(const WhatIfAnswer& answer) {
         out += printable(fmt::format("overfull: {} lacks {} of memory and {} vCPUs", host.host, host.missing_memory,
                                      host.missing_vcpus)) +
                "\n";
-    if (answer.weakest_host.empty()) return out + "afterwards the loss of any one host can be absorbed\n";
+    if (answer.losses_left > 0)
+        out += fmt::format("afterwards the loss of each of the {} fullest hosts was tried, not that of the other {}\n",
+                           answer.losses_tried, answer.losses_left);
+    if (answer.weakest_host.empty())
+        return out + fmt::format("afterwards the loss of any one {} can be absorbed\n",
+                                 answer.losses_left > 0 ? "of them" : "host");
     return out +
            printable(fmt::format("afterwards the loss of {} would keep {} VM{} from running", answer.weakest_host,
                                  answer.weakest_loses, answer.weakest_loses == 1 ? "" : "s")) +
@@ -133,15 +134,28 @@ bool all_runs(const WhatIfAnswer& answer) {
            answer.overfull.empty();
 }
 
+/// Of the live cluster the daemon alone knows what was measured: load, working sets, dirty-page curves.
+Outcome<WhatIfAnswer> ask_daemon(Session& session, const WhatIfAsk& ask) {
+    BALLAST_TRY(Api* const api, session.api());
+    BALLAST_TRY(const auto answer, api->write("POST", "/api/v1/what-if", to_json(ask)));
+    BALLAST_TRY(auto read, from_json<WhatIfAnswer>(answer.body, "the answer"));
+    return read;
+}
+
+Outcome<WhatIfAnswer> answer_here(Session& session, const Options& options, const WhatIfAsk& ask) {
+    auto read = options.file.empty() ? read_moment(session, options.at) : read_file(options.file);
+    if (!read) return std::unexpected(read.error());
+    const Timestamp now = session.world().now();
+    BALLAST_TRY(auto answer, scheduler::what_if(read->snapshot, read->load, costs_of(read->snapshot, now), ask, now));
+    return answer;
+}
+
 Outcome<> what_if(Session& session, const Options& options) {
     const int sources = (options.file.empty() ? 0 : 1) + (options.at.empty() ? 0 : 1) + (options.live ? 1 : 0);
     if (sources > 1) return failing(Exit::usage, "--snapshot, --at and --live: only one of them can be asked about");
     BALLAST_TRY(const auto ask, ask_of(options));
-    auto read = options.file.empty() ? read_from_api(session, options.at) : read_file(options.file);
-    if (!read) return std::unexpected(read.error());
-    const Timestamp now = session.world().now();
-    BALLAST_TRY(const auto answer,
-                scheduler::what_if(read->snapshot, read->load, costs_of(read->snapshot, now), ask, now));
+    const bool live = options.file.empty() && options.at.empty();
+    BALLAST_TRY(const auto answer, live ? ask_daemon(session, ask) : answer_here(session, options, ask));
     const Json json = to_json(answer);
     if (session.globals.format == Format::table)
         session.out() << plan_text(json["plan"], session.world().width, session.world().colours()) << risk_text(answer);

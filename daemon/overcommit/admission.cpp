@@ -215,6 +215,12 @@ Bytes Admissions::lost_sharing(const VmId& vm) const {
     return std::min(lost, picture.ledger.saved);
 }
 
+std::optional<Bytes> Admissions::free_now(const Host& host) const {
+    const HostPicture* picture = picture_of(host);
+    if (picture == nullptr || picture->ledger.total <= Bytes(0)) return std::nullopt;
+    return std::max(picture->ledger.free, Bytes(0));
+}
+
 std::shared_ptr<const Admissions> AdmissionSource::now() const {
     auto pictures = board_->all();
     const std::scoped_lock lock(mutex_);

@@ -30,6 +30,7 @@ class Admissions final : public scheduler::MemoryAdmission {
     /// A host in danger admits nobody that is not there already.
     [[nodiscard]] scheduler::MemoryAnswer admits(const scheduler::MemoryQuestion& question) const override;
     [[nodiscard]] Bytes lost_sharing(const VmId& vm) const override;
+    [[nodiscard]] std::optional<Bytes> free_now(const Host& host) const override;
 
   private:
     struct Seen {

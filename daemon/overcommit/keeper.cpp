@@ -59,6 +59,17 @@ Bytes sure_sharing_of(const std::optional<memory::KsmReading>& ksm, const memory
     return saturating_sub(saved, memory::unsharing_within(memo, saved, hour).memory);
 }
 
+KsmPicture merging_of(const std::optional<memory::KsmReading>& now, const memory::KsmMemo& memo, bool may_act) {
+    if (!now) return {};
+    const bool foreign = memo.state == memory::KsmState::foreign;
+    return {.now = settings_of(*now),
+            .found = memo.set ? memo.found : std::nullopt,
+            .set = memo.set,
+            .set_across = memo.set_across,
+            .managed = may_act && memo.set && !foreign,
+            .stands_back_until = foreign ? memo.until : Timestamp()};
+}
+
 }  // namespace
 
 void Keeper::restore(const std::string& text) {
@@ -347,6 +358,7 @@ void Keeper::publish(const Sweep& sweep, const memory::Decisions& decisions) {
                         .ledger = decisions.ledger,
                         .risk = decisions.risk,
                         .ksm = decisions.ksm,
+                        .merging = merging_of(sweep.host.ksm, memo_.ksm, may_act(sweep)),
                         .saving = memory::saving_of(memo_.sharing, groups_of(sweep.vms, decisions)),
                         .unmet = decisions.unmet,
                         .admits = decisions.admits,

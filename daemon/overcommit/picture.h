@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
 
+#include "drivers/types.h"
 #include "memory/control.h"
 
 namespace ballast::overcommit {
@@ -44,6 +46,18 @@ BOOST_DESCRIBE_STRUCT(VmPicture, (),
                       (vm, name, maximum, minimum, balloon, resident, overhead, target, policy, group, working_set,
                        left_alone))
 
+/// The settings of a host's page merging: as they were read, before this sweep set any, and whose they are.
+struct KsmPicture {
+    std::optional<drivers::KsmSettings> now;  ///< nothing: the host has no KSM
+    std::optional<memory::KsmFound> found;    ///< before Ballast's first; put back when it lets go of the host
+    std::optional<std::int64_t> set;          ///< Ballast's scan rate; nothing: it set none
+    std::optional<bool> set_across;           ///< Ballast's merging across NUMA nodes; nothing: it left that as it was
+    bool managed = false;                     ///< Ballast tunes them now
+    Timestamp stands_back_until;              ///< from somebody else who tunes them; the epoch: nobody was noticed
+    friend bool operator==(const KsmPicture&, const KsmPicture&) = default;
+};
+BOOST_DESCRIBE_STRUCT(KsmPicture, (), (now, found, set, set_across, managed, stands_back_until))
+
 struct HostPicture {
     HostId host;
     Timestamp at;
@@ -57,6 +71,7 @@ struct HostPicture {
     memory::HostLedger ledger;
     memory::Admission risk;
     memory::KsmDecision ksm;
+    KsmPicture merging;
     memory::Saving saving;  ///< by page sharing, expected of its groups
     Bytes unmet;            ///< missing to working sets and margins
     bool admits = true;
@@ -70,7 +85,7 @@ struct HostPicture {
 };
 BOOST_DESCRIBE_STRUCT(HostPicture, (),
                       (host, at, policy, sight, sight_why, standing_back, level, level_since, level_why, ledger, risk,
-                       ksm, saving, unmet, admits, vms))
+                       ksm, merging, saving, unmet, admits, vms))
 
 using Pictures = std::map<HostId, std::shared_ptr<const HostPicture>>;
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/try.h"
+#include "scheduler/fleet/fleet.h"
 #include "scheduler/host_view.h"
 #include "scheduler/placement.h"
 
@@ -64,7 +65,9 @@ bool needs_to_run(const Vm& vm) {
 class Hypothesis {
   public:
     Hypothesis(const Snapshot& snapshot, std::uint64_t seed, const Preferences& preferences)
-        : now_(snapshot), seed_(seed), preferences_(preferences) {}
+        : now_(snapshot), seed_(seed), preferences_(preferences) {
+        fleet_.prefer(preferences);
+    }
 
     void change_hosts(const WhatIfAsk& ask) {
         if (!ask.cpu_overcommit && !ask.reserved_memory) return;
@@ -102,22 +105,26 @@ class Hypothesis {
         return down;
     }
 
-    /// Where the VM would start; it is there from then on. Errors: the scheduler's refusal.
-    Result<HostId> start(const Vm& vm) {
-        PlacementRequest request;
-        request.spec = vm.spec;
-        request.vm = vm.id;
-        const Decision decision = decide(now_, request, seed_, preferences_);
-        if (!decision.chosen) return std::unexpected(refusal(decision, vm.name));
+    /// Where the VM would start; it is there from then on. Nothing: nowhere.
+    std::optional<HostId> place(const Vm& vm) {
+        fleet_.follow(std::make_shared<const Snapshot>(now_));
+        const auto chosen = fleet_.choose(request_for(vm), seed_);
+        if (!chosen) return std::nullopt;
         Vm started = vm;
-        started.host = *decision.chosen;
+        started.host = *chosen;
         started.state = VmState::running;
         Definition here;
-        here.host = *decision.chosen;
+        here.host = *chosen;
         here.state = DomainState::running;
         started.definitions = {here};
         now_.vms.put(std::move(started));
-        return *decision.chosen;
+        return chosen;
+    }
+
+    /// The same. Errors: the scheduler's refusal.
+    Result<HostId> start(const Vm& vm) {
+        if (const auto host = place(vm)) return *host;
+        return std::unexpected(refusal(decide(now_, request_for(vm), seed_, preferences_), vm.name));
     }
 
     void move(const VmId& id, const HostId& to) {
@@ -170,17 +177,30 @@ class Hypothesis {
         }
     }
 
+    /// It stays defined there, so that what was measured of it is still known of it. What bound it to the host is lost.
     void stop(const Vm& row, const HostId& host) {
         Vm vm = row;
         vm.host.reset();
         vm.state = VmState::stopped;
-        std::erase_if(vm.definitions, [&](const Definition& one) { return one.host == host; });
+        for (Definition& one : vm.definitions) {
+            if (one.host != host) continue;
+            one.state = DomainState::shut_off;
+            one.bound_by.clear();
+        }
         now_.vms.put(std::move(vm));
+    }
+
+    static PlacementRequest request_for(const Vm& vm) {
+        PlacementRequest request;
+        request.spec = vm.spec;
+        request.vm = vm.id;
+        return request;
     }
 
     Snapshot now_;
     std::uint64_t seed_;
     const Preferences& preferences_;
+    Fleet fleet_;
 };
 
 PlanStep step_for(const Snapshot& snapshot, const Vm& vm, const std::optional<HostId>& from, const HostId& to,
@@ -241,8 +261,9 @@ Result<void> add_vms(Hypothesis& hypothesis, const NewVms& more, int& number, Wh
 }
 
 /// What is asked of the planner here: no window and no limits of a storm, for nothing is moved.
-PlanOptions options_for(const WhatIfAsk& ask, Timestamp now) {
+PlanOptions options_for(const WhatIfAsk& ask, Timestamp now, std::shared_ptr<const MemoryAdmission> memory) {
     PlanOptions options;
+    options.memory = std::move(memory);
     options.seed = ask.seed;
     options.now = now;
     options.moves_per_host_hour = most_added;
@@ -296,22 +317,25 @@ std::vector<OverfullHost> overfull_hosts(const std::vector<HostView>& views) {
 
 /// Tries the loss of one more host after the other, the fullest first.
 void find_weakest(const Snapshot& after, std::vector<HostView> views, std::uint64_t seed,
-                  const Preferences& preferences, WhatIfAnswer& answer) {
+                  const Preferences& preferences, const balance::Stop& stop, WhatIfAnswer& answer) {
     std::erase_if(views, [](const HostView& view) { return !accepts_work(*view.host); });
     std::ranges::sort(views, [](const HostView& a, const HostView& b) {
         return std::tuple(-a.promised_memory.count(), a.host->name) <
                std::tuple(-b.promised_memory.count(), b.host->name);
     });
+    const auto hosts = static_cast<int>(views.size());
     if (views.size() > most_trials) views.resize(most_trials);
     for (const HostView& view : views) {
+        if (stop && stop()) break;
+        ++answer.losses_tried;
         Hypothesis trial(after, seed, preferences);
-        WhatIfAnswer lost;
-        restart_lost(trial, trial.lose({view.host->id}), lost);
-        const int down = static_cast<int>(lost.not_restarted.size());
+        const auto lost = trial.lose({view.host->id});
+        const auto down = static_cast<int>(std::ranges::count_if(lost, [&](const Vm& vm) { return !trial.place(vm); }));
         if (down <= answer.weakest_loses) continue;
         answer.weakest_loses = down;
         answer.weakest_host = view.host->name;
     }
+    answer.losses_left = hosts - answer.losses_tried;
 }
 
 std::string plural(std::size_t count, std::string_view what) {
@@ -334,11 +358,12 @@ std::string verdict_of(const WhatIfAnswer& answer) {
 }  // namespace
 
 Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, const MoveCosts& costs,
-                             const WhatIfAsk& ask, Timestamp now) {
+                             const WhatIfAsk& ask, Timestamp now, std::shared_ptr<const MemoryAdmission> memory,
+                             const balance::Stop& stop) {
     BALLAST_CHECK(check(ask));
     BALLAST_TRY(const auto lost, hosts_named(snapshot, ask.lose));
     BALLAST_TRY(const auto drained, hosts_named(snapshot, ask.drain));
-    const PlanOptions options = options_for(ask, now);
+    const PlanOptions options = options_for(ask, now, memory);
     WhatIfAnswer answer;
     answer.plan.goal = drained.empty() ? Goal::level : Goal::evacuate;
     answer.plan.snapshot_seq = snapshot.seq;
@@ -348,6 +373,7 @@ Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, 
     Preferences preferences;
     if (!ask.policy.empty()) preferences.policies.standard = ask.policy;
     preferences.load = std::make_shared<const ClusterLoad>(load);
+    preferences.memory = std::move(memory);
     Hypothesis hypothesis(snapshot, ask.seed, preferences);
     hypothesis.change_hosts(ask);
     for (const auto& more : ask.add_hosts) BALLAST_CHECK(hypothesis.add_hosts(more));
@@ -358,7 +384,7 @@ Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, 
     BALLAST_TRY(answer.plan.after, state_of(hypothesis.snapshot(), load, costs, options));
     const auto views = view_hosts(hypothesis.snapshot(), VmId());
     answer.overfull = overfull_hosts(views);
-    find_weakest(hypothesis.snapshot(), views, ask.seed, preferences, answer);
+    find_weakest(hypothesis.snapshot(), views, ask.seed, preferences, stop, answer);
     answer.plan.verdict = verdict_of(answer);
     return answer;
 }

@@ -63,14 +63,22 @@ struct WhatIfAnswer {
     std::vector<OverfullHost> overfull;
     std::string weakest_host;  ///< whose loss afterwards would keep most VMs from running; empty: none would
     int weakest_loses = 0;     ///< so many
+    int losses_tried = 0;      ///< hosts of which that was tried, the fullest first
+    int losses_left = 0;       ///< hosts of which it was not
     friend bool operator==(const WhatIfAnswer&, const WhatIfAnswer&) = default;
 };
 BOOST_DESCRIBE_STRUCT(WhatIfAnswer, (),
-                      (plan, not_restarted, not_placed, not_drained, overfull, weakest_host, weakest_loses))
+                      (plan, not_restarted, not_placed, not_drained, overfull, weakest_host, weakest_loses,
+                       losses_tried, losses_left))
 
+/// `memory`: who measures what VMs want, asked of every host that overcommits memory; null: the rules' crude guess. It
+/// knows nothing of hosts that are added: those keep the larger reserve of a host that is not seen.
+/// `stop`: whether no more losses are to be tried; empty: never.
 /// Errors: not_found (a host, a VM, a label that no host has), invalid_argument (nothing is asked, a number out of
 /// range, a policy that there is not).
 [[nodiscard]] Result<WhatIfAnswer> what_if(const Snapshot& snapshot, const ClusterLoad& load, const MoveCosts& costs,
-                                           const WhatIfAsk& ask, Timestamp now);
+                                           const WhatIfAsk& ask, Timestamp now,
+                                           std::shared_ptr<const MemoryAdmission> memory = {},
+                                           const balance::Stop& stop = {});
 
 }  // namespace ballast::scheduler

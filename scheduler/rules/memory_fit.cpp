@@ -1,5 +1,7 @@
 #include "scheduler/rules/memory_fit.h"
 
+#include "scheduler/rules/lower_minimum.h"
+
 namespace ballast::scheduler {
 namespace {
 
@@ -26,7 +28,9 @@ RuleVerdict MemoryFit::operator()(const Candidate& candidate) const {
         reject("needs {} ({} and {} for QEMU), has {} of {}", wanted, of_the_guest(spec, host, wanted),
                memory_demand(spec, host) - spec.memory, free, usable_memory(host));
     if (wanted > usable_memory(host)) return fits_if(verdict, "the VM is smaller than the host");
-    return lacks_room(verdict, fmt::format("{} are freed on {}", wanted - free, host.name));
+    const std::string freed = fmt::format("{} are freed on {}", wanted - free, host.name);
+    const auto lower = lower_minimum(candidate, wanted - free);
+    return lacks_room(verdict, lower ? fmt::format("{}, or {}", *lower, freed) : freed);
 }
 
 }  // namespace ballast::scheduler

@@ -24,6 +24,13 @@ MemoryParts memory_parts(const Candidate& candidate) {
     return parts;
 }
 
+std::optional<MemoryAnswer> measured(const Candidate& candidate) {
+    if (candidate.around.memory == nullptr || !overcommits(candidate.host())) return std::nullopt;
+    const MemoryParts parts = memory_parts(candidate);
+    return candidate.around.memory->admits(
+        {.host = candidate.host(), .there = parts.there, .fresh = parts.fresh, .held = parts.held});
+}
+
 MemoryUse memory_use(const Candidate& candidate) {
     if (!overcommits(candidate.host()))
         return {.there = candidate.view.promised_memory, .fresh = memory_promise(candidate.spec(), candidate.host())};

@@ -2,6 +2,7 @@
 // What all VMs of one host want of its memory, with the one that is to come: shared by the rule working_set_fit and the
 // scorers of utilisation. Decides nothing. Pure.
 
+#include <optional>
 #include <vector>
 
 #include "scheduler/memory_admission.h"
@@ -17,6 +18,8 @@ struct MemoryParts {
 
 /// Where nothing is overcommitted, a claimed VM is among what is held.
 [[nodiscard]] MemoryParts memory_parts(const Candidate& candidate);
+/// What whoever measures says of the candidate; nothing where nobody does, or nothing is overcommitted there.
+[[nodiscard]] std::optional<MemoryAnswer> measured(const Candidate& candidate);
 /// What one of them wants, and the one that is to come.
 [[nodiscard]] MemoryDemand demand_there(const Candidate& candidate, const Vm& vm);
 [[nodiscard]] MemoryDemand fresh_demand(const Candidate& candidate);

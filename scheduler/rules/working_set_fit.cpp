@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/rules/lower_minimum.h"
 #include "scheduler/rules/memory_fit.h"
 #include "scheduler/rules/memory_parts.h"
 
@@ -46,32 +47,33 @@ bool is_measured(const Candidate& candidate) {
     return candidate.around.memory != nullptr && overcommits(candidate.host());
 }
 
-MemoryAnswer measured(const Candidate& candidate) {
-    const MemoryParts parts = memory_parts(candidate);
-    return candidate.around.memory->admits(
-        {.host = candidate.host(), .there = parts.there, .fresh = parts.fresh, .held = parts.held});
+/// A lower minimum helps only where minimums are what does not fit: what a VM wants does not change with it.
+std::string minimums_leave(const Candidate& candidate, Bytes missing) {
+    const std::string leave = fmt::format("minimums of {} leave {}", missing, candidate.host().name);
+    const auto lower = lower_minimum(candidate, missing);
+    return lower ? fmt::format("{}, or {}", *lower, leave) : leave;
 }
 
 RuleVerdict in_words(const Candidate& candidate, const MemoryAnswer& answer) {
     if (answer.admitted) return accept("{}", answer.words);
     const std::string& host = candidate.host().name;
     if (answer.missing == Bytes(0)) return lacks_room(reject("{}", answer.words), host + " is out of danger");
-    return lacks_room(
-        reject("{}", answer.words),
-        fmt::format("{} of {} leave {}", answer.about_minimums ? "minimums" : "working sets", answer.missing, host));
+    return lacks_room(reject("{}", answer.words),
+                      answer.about_minimums ? minimums_leave(candidate, answer.missing)
+                                            : fmt::format("working sets of {} leave {}", answer.missing, host));
 }
 
 }  // namespace
 
 bool WorkingSetFit::fits(const Candidate& candidate) const {
     if (!is_measured(candidate)) return !outgrows(candidate, add_up(candidate));
-    return !MemoryFit{}.fits(candidate) || measured(candidate).admitted;
+    return !MemoryFit{}.fits(candidate) || measured(candidate)->admitted;
 }
 
 RuleVerdict WorkingSetFit::operator()(const Candidate& candidate) const {
     if (is_measured(candidate)) {
         if (!MemoryFit{}.fits(candidate)) return accept("the promises do not fit already");
-        return in_words(candidate, measured(candidate));
+        return in_words(candidate, *measured(candidate));
     }
     const Sum sum = add_up(candidate);
     const Host& host = candidate.host();

@@ -81,6 +81,7 @@ void SimCluster::start_daemon() {
                             .settings = settings,
                             .migrations = {},
                             .plans = {}};
+    services.memory = [this] { return preferences.memory; };
     desk = std::make_shared<jobs::MigrationDesk>(services, [this] { return reconciler->stats(); });
     desk->start();
     services.migrations = desk;

@@ -69,15 +69,26 @@ void add(MemorySums& sums, const HostMemoryLine& line) {
 }
 
 KsmView ksm_of(const overcommit::HostPicture& picture) {
-    return {.state = picture.ksm.state,
-            .why = picture.ksm.why,
-            .pages_to_scan = picture.ksm.pages_to_scan,
-            .merge_across_nodes = picture.ksm.merge_across_nodes,
-            .shared = picture.ledger.shared,
-            .saved = picture.ledger.saved,
-            .expected = picture.saving,
-            .gain_pages_per_cpu_second = picture.ksm.gain,
-            .estimated_cpu_share = picture.ksm.cpu_share};
+    using memory::KsmState;
+    const overcommit::KsmPicture& merging = picture.merging;
+    const bool foreign = picture.ksm.state == KsmState::foreign || picture.ksm.state == KsmState::stopped;
+    KsmView view{.state = picture.ksm.state,
+                 .why = picture.ksm.why,
+                 .now = merging.now,
+                 .managed = merging.managed,
+                 .set = {},
+                 .found = {},
+                 .foreign = foreign ? picture.ksm.why : "",
+                 .stands_back_until = {},
+                 .shared = picture.ledger.shared,
+                 .saved = picture.ledger.saved,
+                 .expected = picture.saving,
+                 .gain_pages_per_cpu_second = picture.ksm.gain,
+                 .estimated_cpu_share = picture.ksm.cpu_share};
+    if (merging.set) view.set = KsmSetView{merging.set, merging.set_across};
+    if (merging.found) view.found = KsmSetView{merging.found->pages_to_scan, merging.found->merge_across_nodes};
+    if (merging.stands_back_until > Timestamp()) view.stands_back_until = merging.stands_back_until;
+    return view;
 }
 
 const overcommit::VmPicture* find_in(const overcommit::Pictures& pictures, const HostId& host, const VmId& vm) {

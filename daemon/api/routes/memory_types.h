@@ -83,19 +83,30 @@ struct MemoryPromises {
 };
 BOOST_DESCRIBE_STRUCT(MemoryPromises, (), (promised, resident_guest, ballooned, never_touched))
 
+/// Settings of page merging that Ballast set, or found before it set any.
+struct KsmSetView {
+    std::optional<std::int64_t> pages_to_scan;
+    std::optional<bool> merge_across_nodes;  ///< null: left as it was
+};
+BOOST_DESCRIBE_STRUCT(KsmSetView, (), (pages_to_scan, merge_across_nodes))
+
 struct KsmView {
     memory::KsmState state = memory::KsmState::absent;
     std::string why;
-    std::optional<std::int64_t> pages_to_scan;  ///< set in the last sweep; null: left as it was
-    std::optional<bool> merge_across_nodes;     ///< the same
-    Bytes shared;                               ///< the copies that are kept
+    std::optional<drivers::KsmSettings> now;  ///< as the host had them when the sweep read it; null: no KSM
+    bool managed = false;                     ///< Ballast tunes them
+    std::optional<KsmSetView> set;            ///< what Ballast set, the last sweep included; null: nothing
+    std::optional<KsmSetView> found;          ///< before that; put back when the policy becomes none
+    std::string foreign;                      ///< who else tunes it, or that it does not run; empty: nobody noticed
+    std::optional<Timestamp> stands_back_until;
+    Bytes shared;  ///< the copies that are kept
     Bytes saved;
     memory::Saving expected;  ///< of the groups of alike VMs, once all is scanned
     double gain_pages_per_cpu_second = 0;
     double estimated_cpu_share = 0;  ///< of one core, from a time per page: libvirt does not give it
 };
 BOOST_DESCRIBE_STRUCT(KsmView, (),
-                      (state, why, pages_to_scan, merge_across_nodes, shared, saved, expected,
+                      (state, why, now, managed, set, found, foreign, stands_back_until, shared, saved, expected,
                        gain_pages_per_cpu_second, estimated_cpu_share))
 
 struct ExporterView {

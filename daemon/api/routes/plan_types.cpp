@@ -13,5 +13,7 @@ namespace ballast::api {
 
 BALLAST_PLAN_SCHEMA(jobs::PlanAsk)
 BALLAST_PLAN_SCHEMA(scheduler::ClusterLoad)
+BALLAST_PLAN_SCHEMA(scheduler::WhatIfAsk)
+BALLAST_PLAN_SCHEMA(scheduler::WhatIfAnswer)
 
 }  // namespace ballast::api

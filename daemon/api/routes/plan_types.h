@@ -3,3 +3,4 @@
 
 #include "daemon/jobs/rebalance/plans.h"
 #include "scheduler/plan/load.h"
+#include "scheduler/plan/what_if.h"

@@ -104,6 +104,13 @@ Task<Response> get_load(Request /*request*/, ContextPtr context) {
     co_return json_response(200, std::move(text));
 }
 
+Task<Response> ask_what_if(Request request, ContextPtr context) {
+    BALLAST_CO_TRY(auto ask, co_await parse_body<scheduler::WhatIfAsk>(std::move(request), context));
+    BALLAST_CO_TRY(auto* const desk, desk_of(*context));
+    BALLAST_CO_TRY(const auto answer, co_await desk->what_if(std::move(ask)));
+    co_return json_response(200, to_json_text(answer));
+}
+
 Route plan_verb(std::string verb, std::string summary, std::vector<Answer> answers, Handler handler) {
     return {.verb = Verb::post,
             .path = "/api/v1/plans/{id}/" + verb,
@@ -177,6 +184,20 @@ std::vector<Route> plan_routes() {
          .answers = {{200, schema<scheduler::ClusterLoad>}},
          .failures = {Code::unavailable},
          .handler = get_load},
+        {.verb = Verb::post,
+         .path = "/api/v1/what-if",
+         .right = Right::viewer,
+         .id = "what_if",
+         .tag = "plans",
+         .summary =
+             "What would happen if hosts were lost, drained or added, or VMs added: what would run where, and what "
+             "would not. Overcommitted hosts are judged by what was measured. Nothing is changed.",
+         .body = schema<scheduler::WhatIfAsk>,
+         .takes = Takes::json,
+         .answers = {{200, schema<scheduler::WhatIfAnswer>}},
+         .failures = {Code::not_found, Code::unavailable},
+         .durable = false,
+         .handler = ask_what_if},
     };
 }
 

@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "migration/machine.h"
-#include "scheduler/host_view.h"
+#include "scheduler/spare_memory.h"
 
 namespace ballast::jobs {
 namespace {
 
 /// Of a QEMU process beside the guest's RAM; measured with TCG, whose translation cache is the most of it.
 constexpr Bytes qemu_own_need = mebibytes(100);
-
-Bytes free_memory_of(const Snapshot& snapshot, const HostId& host) {
-    if (snapshot.hosts.find(host) == nullptr) return {};
-    return scheduler::view_host(snapshot, host, VmId()).free_memory();
-}
 
 /// Of a guest that is paused.
 migration::DirtyCurve writes_nothing(Timestamp now) {
@@ -29,6 +24,7 @@ migration::DirtyCurve writes_nothing(Timestamp now) {
 MigrationDesk::MigrationDesk(const Services& services, StatsNow stats)
     : store_(services.store),
       clock_(services.clock),
+      memory_(services.memory),
       executor_(services.executor),
       stats_(std::move(stats)),
       lanes_(services),
@@ -101,7 +97,8 @@ Result<migration::Forecast> MigrationDesk::forecast(const Vm& vm, const HostId& 
     input.vcpu_use = vcpu_use(vm);
     input.terms = ask.terms;
     input.knobs = ask.knobs;
-    if (ask.requested == ModeChoice::auto_) input.cache_room = free_memory_of(*snapshot, *vm.host);
+    if (ask.requested == ModeChoice::auto_ && snapshot->hosts.find(*vm.host) != nullptr)
+        input.cache_room = scheduler::spare_memory(*snapshot, *vm.host, vm, memory_().get());
     return migration::decide(input, ask.requested);
 }
 

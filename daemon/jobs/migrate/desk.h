@@ -60,6 +60,7 @@ class MigrationDesk : public std::enable_shared_from_this<MigrationDesk> {
 
     std::shared_ptr<store::Store> store_;
     std::shared_ptr<const Clock> clock_;
+    std::function<std::shared_ptr<const scheduler::MemoryAdmission>()> memory_;
     boost::asio::any_io_executor executor_;
     StatsNow stats_;
     LaneQueue lanes_;

@@ -9,8 +9,8 @@
 #include "migration/choose.h"
 #include "migration/compatibility.h"
 #include "migration/preflight.h"
-#include "scheduler/host_view.h"
 #include "scheduler/placement.h"
+#include "scheduler/spare_memory.h"
 
 namespace ballast::jobs {
 namespace {
@@ -154,13 +154,14 @@ bool lanes_free(const Snapshot& snapshot, const HostId& from, const HostId& to, 
 
 /// Room for XBZRLE's cache beside the guest, on the rows of the claim's own transaction: another move may have taken
 /// it.
-Result<void> check_cache(const Snapshot& snapshot, const HostId& from, const MigrationKnobs& knobs) {
+Result<void> check_cache(const Snapshot& snapshot, const HostId& from, const Vm& vm, const MigrationKnobs& knobs,
+                         const scheduler::MemoryAdmission* memory) {
     if (!knobs.xbzrle || !knobs.xbzrle_cache || snapshot.hosts.find(from) == nullptr) return {};
-    const Bytes free = scheduler::view_host(snapshot, from, VmId()).free_memory();
-    if (*knobs.xbzrle_cache <= free) return {};
+    const Bytes spare = scheduler::spare_memory(snapshot, from, vm, memory);
+    if (*knobs.xbzrle_cache <= spare) return {};
     return fail(Code::resource_exhausted,
-                "XBZRLE needs {} for its cache on {}, which has {} free; ask for a smaller xbzrle_cache or none",
-                *knobs.xbzrle_cache, host_name(snapshot, from), free);
+                "XBZRLE needs {} for its cache on {}, which can spare {}; ask for a smaller xbzrle_cache or none",
+                *knobs.xbzrle_cache, host_name(snapshot, from), spare);
 }
 
 std::string reason_of(const migration::Choice& choice) {
@@ -198,7 +199,7 @@ Result<void> put_claim(store::Transaction& transaction, const RunPtr& run, const
     request.only = planned.to;
     request.exclude.clear();
     BALLAST_CHECK(scheduler::check_claim(transaction.snapshot(), planned.to, request, known));
-    BALLAST_CHECK(check_cache(transaction.snapshot(), wanted.from, planned.choice.knobs));
+    BALLAST_CHECK(check_cache(transaction.snapshot(), wanted.from, vm, planned.choice.knobs, known.memory.get()));
     const std::string where = host_name(transaction.snapshot(), planned.to);
     transaction.put(scheduler::make_claim(transaction.snapshot(), planned.to, request, run->id(), transaction.now()),
                     {"claim.made", fmt::format("{} claims {} on {}", vm.name, vm.spec.memory, where)});

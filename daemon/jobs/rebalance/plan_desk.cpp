@@ -20,6 +20,7 @@ using scheduler::ClusterPlan;
 
 constexpr Milliseconds look_at_stats{5'000};
 constexpr Milliseconds roll_up_every{15 * 60 * 1000};  // seldom: a restart loses no more than this
+constexpr Milliseconds longest_what_if{10'000};        // then no further loss of a host is tried
 constexpr std::size_t texts_per_write = 500;
 constexpr std::uint64_t events_to_read_back = 200'000;
 constexpr const char* kept_under = "load/";
@@ -216,6 +217,26 @@ Task<ClusterPlan> PlanDesk::make(PlanAsk ask) {
     if (plan && migrations_)
         for (const auto& step : plan->steps) migrations_->curves().want(step.vm);
     co_return plan;
+}
+
+Task<scheduler::WhatIfAnswer> PlanDesk::what_if(scheduler::WhatIfAsk ask) {
+    const auto self = shared_from_this();
+    const auto snapshot = store_->snapshot();
+    const Timestamp now = clock_->now();
+    if (const auto table = stats_ ? stats_() : nullptr) loads_.note(*table);
+    if (*stopped_) co_return fail(Code::unavailable, "ballastd is ending; nothing was answered");
+    const auto costs = std::make_shared<MoveCostBook>(
+        snapshot, migrations_ ? migrations_->known_guests() : KnownGuests{}, policy_, now);
+    auto work = [snapshot, load = loads_.load(now), costs, ask = std::move(ask), now, memory = memory_(),
+                 stopped = stopped_]() -> Task<scheduler::WhatIfAnswer> {
+        const auto end = std::chrono::steady_clock::now() + longest_what_if;
+        const auto stop = [&] { return *stopped || std::chrono::steady_clock::now() >= end; };
+        const auto cost = [&](const Vm& vm, const HostId& from, const HostId& to) { return costs->cost(vm, from, to); };
+        co_return scheduler::what_if(*snapshot, load, cost, ask, now, memory, stop);
+    };
+    auto answer =
+        co_await asio::co_spawn(asio::any_io_executor(pool_.get_executor()), std::move(work), asio::use_awaitable);
+    co_return answer;
 }
 
 }  // namespace ballast::jobs

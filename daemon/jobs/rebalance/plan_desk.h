@@ -18,6 +18,7 @@
 #include "daemon/jobs/run.h"
 #include "daemon/jobs/services.h"
 #include "scheduler/plan/planner.h"
+#include "scheduler/plan/what_if.h"
 
 namespace ballast::jobs {
 
@@ -47,6 +48,9 @@ class PlanDesk : public std::enable_shared_from_this<PlanDesk> {
     /// A plan on the inventory of this moment. Nothing is kept. Errors: those of options_of and the planner,
     /// unavailable (the daemon ends).
     Task<scheduler::ClusterPlan> make(PlanAsk ask);
+    /// What the cluster of this moment would be like. Nothing is kept. Errors: those of scheduler::what_if,
+    /// unavailable.
+    Task<scheduler::WhatIfAnswer> what_if(scheduler::WhatIfAsk ask);
     /// Any thread.
     [[nodiscard]] const StepCheck& check() const { return planner_.check; }
     [[nodiscard]] const BalanceSettings& settings() const { return settings_; }

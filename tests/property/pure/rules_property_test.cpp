@@ -7,6 +7,7 @@
 
 #include "scheduler/rules/catalog.h"
 #include "tests/support/builders.h"
+#include "tests/unit/scheduler/share_of_maximum.h"
 
 namespace ballast::scheduler {
 namespace {
@@ -29,6 +30,7 @@ HostBuilder any_host(int number) {
     auto host = a_host("h" + std::to_string(number));
     host.memory(gibibytes(any(1, 6))).cpus(any(1, 5)).overcommit(any(1, 3));
     if (one_in(4)) host.in_maintenance();
+    if (one_in(3)) host.memory_policy(one_in(3) ? MemoryPolicy::dense : MemoryPolicy::balanced);
     if (one_in(2)) host.zone(one_of("z", 2));
     if (one_in(3)) host.label("disk", one_in(2) ? "ssd" : "hdd");
     if (one_in(3)) host.taint({"old", one_of("v", 2), static_cast<TaintEffect>(any(0, 3))});
@@ -66,6 +68,7 @@ VmPlacement any_placement() {
 VmBuilder any_vm(int number) {
     auto vm = a_vm("vm" + std::to_string(number));
     vm.memory(mebibytes(256 * any(1, 9))).vcpus(any(1, 5)).placement(any_placement());
+    if (one_in(2)) vm.minimum(mebibytes(128 * any(1, 5)));
     if (one_in(4)) vm.group(one_of("g", 3));
     if (one_in(4)) vm.wants_host_label("disk", "ssd");
     if (one_in(4)) vm.cpu_model("host-passthrough");
@@ -141,14 +144,18 @@ RC_GTEST_PROP(RulesProperty, AcceptTheHostOnceTheChangesThatWereNamedAreMade, ()
     const int hosts = any(1, 4);
     const Snapshot snapshot = any_cluster(hosts);
     const PlacementRequest request = any_request(hosts);
-    const Decision decision = explain(snapshot, request, 1);
+    Preferences preferences;
+    const auto memory = std::make_shared<ShareOfMaximum>(0.1 * any(1, 11));
+    memory->kept = mebibytes(any(0, 1'000));
+    if (one_in(2)) preferences.memory = memory;
+    const Decision decision = explain(snapshot, request, 1, preferences);
     if (!decision.nearest) return;
     RC_TAG("named");
     for (const WayOut& way : decision.nearest->ways) {
         Snapshot changed = snapshot;
         PlacementRequest asked = request;
         for (const Change& change : way.changes) apply_change(change, changed, asked);
-        const auto taken = check_claim(changed, decision.nearest->host, asked);
+        const auto taken = check_claim(changed, decision.nearest->host, asked, preferences);
         if (!taken) RC_FAIL(decision.nearest->text + ": " + taken.error().message());
     }
 }

@@ -63,6 +63,12 @@ HostPicture a_picture(const std::string& host, Timestamp at) {
     picture.ksm.state = memory::KsmState::scanning;
     picture.ksm.pages_to_scan = 500;
     picture.ksm.cpu_share = 0.1;
+    picture.merging = {.now = drivers::KsmSettings{.pages_to_scan = 250, .sleep_ms = 20, .merge_across_nodes = false},
+                       .found = memory::KsmFound{.pages_to_scan = 100, .merge_across_nodes = true},
+                       .set = 500,
+                       .set_across = false,
+                       .managed = true,
+                       .stands_back_until = {}};
     picture.unmet = mebibytes(200);
     picture.vms = {a_vm_picture("web1")};
     return picture;
@@ -148,12 +154,43 @@ TEST_F(MemoryTest, AHostSaysWhyItIsWhereItIs) {
     EXPECT_EQ(seen["level_why"], "1 GiB is available of 1.3 GiB that are kept");
     EXPECT_EQ(seen["risk"]["words"], "p99 demand leaves 3.8 GiB; 0.02 %");
     EXPECT_EQ(seen["ksm"]["state"], "scanning");
-    EXPECT_EQ(seen["ksm"]["pages_to_scan"], 500);
     EXPECT_EQ(seen["ksm"]["estimated_cpu_share"], 0.1);
     EXPECT_EQ(seen["exporter"]["sight"], "unreadable");
     EXPECT_EQ(seen["exporter"]["url"], "http://h1:9100/metrics");
     EXPECT_EQ(seen["exporter"]["why"], "it can't be reached");
     EXPECT_EQ(seen["vms"][0]["working_set"]["size_bytes"], mebibytes(1536).count());
+}
+
+TEST_F(MemoryTest, TheSettingsOfPageMergingAreShownAsReadAsSetAndAsFound) {
+    board.publish(a_picture("h1", clock->now()));
+    start();
+    const Json ksm = get("/api/v1/hosts/h1/memory")["ksm"];
+    EXPECT_EQ(ksm["now"], Json::parse(R"({"pages_to_scan":250,"sleep_ms":20,"merge_across_nodes":false})"));
+    EXPECT_EQ(ksm["set"], Json::parse(R"({"pages_to_scan":500,"merge_across_nodes":false})"));
+    EXPECT_EQ(ksm["found"], Json::parse(R"({"pages_to_scan":100,"merge_across_nodes":true})"));
+    EXPECT_EQ(ksm["managed"], true);
+    EXPECT_EQ(ksm["foreign"], "");
+    EXPECT_TRUE(ksm["stands_back_until"].is_null());
+}
+
+TEST_F(MemoryTest, SomebodyElseAtPageMergingIsNamedWithHowLongBallastStandsBack) {
+    HostPicture picture = a_picture("h1", clock->now());
+    picture.ksm.state = memory::KsmState::foreign;
+    picture.ksm.why = "scans 250 pages at a time where 500 were set: somebody else tunes it";
+    picture.merging.managed = false;
+    picture.merging.stands_back_until = clock->now() + Seconds(3'600);
+    board.publish(picture);
+    HostPicture none = a_picture("h2", clock->now());
+    none.ksm = {};
+    none.merging = {};
+    board.publish(none);
+    start();
+    const Json ksm = get("/api/v1/hosts/h1/memory")["ksm"];
+    EXPECT_EQ(ksm["managed"], false);
+    EXPECT_EQ(ksm["foreign"], picture.ksm.why);
+    EXPECT_EQ(ksm["stands_back_until"], to_string(picture.merging.stands_back_until));
+    const Json absent = get("/api/v1/hosts/h2/memory")["ksm"];
+    EXPECT_TRUE(absent["now"].is_null() && absent["set"].is_null() && absent["found"].is_null());
 }
 
 TEST_F(MemoryTest, WhatWasNotReadYetIsUnavailableWithTheReason) {

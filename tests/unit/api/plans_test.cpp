@@ -3,6 +3,7 @@
 #include "daemon/jobs/rebalance/plan_desk.h"
 #include "tests/support/builders.h"
 #include "tests/unit/api/fixture.h"
+#include "tests/unit/scheduler/share_of_maximum.h"
 
 namespace ballast::api {
 namespace {
@@ -47,6 +48,7 @@ class PlansTest : public ApiTest {
         work.clock = services.clock;
         work.ids = services.ids;
         work.progress = services.progress;
+        work.memory = [this] { return memory; };
         services.plans = std::make_shared<jobs::PlanDesk>(
             work,
             jobs::Planner{.plan = [](const Snapshot& snapshot, const auto&, const auto&, const auto&,
@@ -60,6 +62,7 @@ class PlansTest : public ApiTest {
         put(a_vm("web1").on("h1").running().build());
     }
     ~PlansTest() override { services.plans->stop(); }
+    std::shared_ptr<scheduler::ShareOfMaximum> memory;
 
     std::string made() {
         const auto answer = client().post("/api/v1/plans", "{}");
@@ -68,6 +71,31 @@ class PlansTest : public ApiTest {
     }
     [[nodiscard]] Json plan(const std::string& id) const { return parsed(client().get("/api/v1/plans/" + id)); }
 };
+
+TEST_F(PlansTest, WhatIfIsAnsweredByWhatWasMeasuredAndChangesNothing) {
+    for (const char* name : {"h1", "h2"})
+        put(a_host(name).memory(gibibytes(6)).memory_policy(MemoryPolicy::balanced).build());
+    for (const char* name : {"web1", "web2"})
+        put(a_vm(name)
+                .memory(gibibytes(4))
+                .minimum(gibibytes(1))
+                .on(name == std::string("web1") ? "h1" : "h2")
+                .running()
+                .build());
+    start();
+    const auto before = snapshot()->seq;
+    const auto lost = [&](double share) {
+        memory = std::make_shared<scheduler::ShareOfMaximum>(share);
+        const auto answer = client().post("/api/v1/what-if", R"({"lose":["h1"]})");
+        EXPECT_EQ(answer.status, 200) << answer.body;
+        return parsed(answer);
+    };
+    EXPECT_EQ(lost(0.5)["plan"]["steps"][0]["to_name"], "h2");
+    EXPECT_EQ(lost(1.0)["not_restarted"][0]["name"], "web1");
+    EXPECT_EQ(snapshot()->seq, before);
+    EXPECT_THAT(client().post("/api/v1/what-if", R"({"lose":["h9"]})"), IsProblem(404, "not_found"));
+    EXPECT_THAT(client().post("/api/v1/what-if", "{}"), IsProblem(400, "invalid_argument"));
+}
 
 TEST_F(PlansTest, APlanIsKeptUntilSomebodySaysYes) {
     start();

@@ -31,7 +31,9 @@ constexpr const char* host = R"({"host":"H1","name":"h1","at":"2026-11-22T11:59:
 "level":"tight","level_since":"2026-11-22T11:50:00.000Z","level_why":"1 GiB is available of 1.3 GiB that are kept",
 "admits":false,"risk":{"verdict":"admitted","risk":0.0002,"missing_bytes":0,"words":"p99 demand leaves 3.8 GiB; 0.02 %"},
 "unmet_bytes":209715200,
-"ksm":{"state":"scanning","why":"","pages_to_scan":500,"merge_across_nodes":null,"shared_bytes":1048576,
+"ksm":{"state":"scanning","why":"","now":{"pages_to_scan":250,"sleep_ms":20,"merge_across_nodes":true},"managed":true,
+"set":{"pages_to_scan":500,"merge_across_nodes":null},"found":{"pages_to_scan":100,"merge_across_nodes":true},
+"foreign":"","stands_back_until":null,"shared_bytes":1048576,
 "saved_bytes":1073741824,"expected":{"low_bytes":536870912,"likely_bytes":1073741824,"high_bytes":2147483648,"measured":false},
 "gain_pages_per_cpu_second":1200.4,"estimated_cpu_share":0.1},
 "exporter":{"sight":"blind","url":"","why":""},
@@ -90,6 +92,7 @@ TEST(MemoryCommand, ShowsWhereEveryByteOfAHostIs) {
         "missing:        200 MiB to working sets and their margins\n"
         "page sharing:   scanning, saves 1 GiB of 512 MiB to 2 GiB that are expected, takes about 10 % of a core "
         "(an estimate) and gains 1200 pages per CPU second\n"
+        "its settings:   250 pages every 20 ms, merged across NUMA nodes; Ballast sets 500, and found 100\n"
         "exporter:       none: neither pressure nor swapping is seen, so the reserve is larger (`ballast host set "
         "--exporter`)\n"
         "read:           3 s ago\n"
@@ -98,6 +101,27 @@ TEST(MemoryCommand, ShowsWhereEveryByteOfAHostIs) {
         "web1  balanced    1 GiB    4 GiB  3 GiB   2 GiB  1.5 GiB  50 %  yes       -\n"
         "old   none        4 GiB    4 GiB  4 GiB   4 GiB    4 GiB   0 %  no        its policy is none; it has no "
         "balloon\n");
+}
+
+TEST(MemoryCommand, SaysWhoseTheSettingsOfPageMergingAre) {
+    const auto settings = [](const std::string& ksm) {
+        Json body = Json::parse(host);
+        body["ksm"] = Json::parse(ksm);
+        Script script;
+        script.on("GET /api/v1/hosts/h1/memory", body.dump());
+        return ballast(script, {"host", "memory", "h1"}).out;
+    };
+    EXPECT_THAT(settings(R"({"state":"foreign","why":"somebody else tunes it","managed":false,
+                             "now":{"pages_to_scan":7777,"sleep_ms":10,"merge_across_nodes":false},
+                             "set":{"pages_to_scan":500},"found":{"pages_to_scan":100},
+                             "stands_back_until":"2026-11-22T13:00:00.000Z"})"),
+                HasSubstr("its settings:   7777 pages every 10 ms, merged within NUMA nodes; somebody else's, Ballast "
+                          "had set 500 and stands back until 2026-11-22T13:00:00.000Z\n"));
+    EXPECT_THAT(settings(R"({"state":"off","why":"the policy leaves KSM as it is","managed":false,"set":null,
+                             "now":{"pages_to_scan":100,"sleep_ms":20,"merge_across_nodes":true},"found":null})"),
+                HasSubstr("its settings:   100 pages every 20 ms, merged across NUMA nodes; Ballast leaves them as "
+                          "they are\n"));
+    EXPECT_THAT(settings(R"({"state":"absent","why":"","now":null})"), Not(HasSubstr("its settings")));
 }
 
 TEST(MemoryCommand, SaysHowMuchOfTheHostIsSeen) {

@@ -67,11 +67,18 @@ TEST_F(WhatIfCommand, AsksTheDaemonForTheLiveClusterOrAMoment) {
         R"({"format":1,"seq":5,"cluster":"c","hosts":[{"id":"A","name":"h1","uri":"u","managed":true,"state":"up","facts":{"cpus":8,"memory_bytes":17179869184}},
 {"id":"B","name":"h2","uri":"v","managed":true,"state":"up","facts":{"cpus":8,"memory_bytes":17179869184}}]})";
     script_.on("GET /api/v1/snapshot", snapshot)
-        .on("GET /api/v1/load", R"({"vms":{},"at":"2026-11-22T12:00:00.000Z"})")
-        .on("GET /api/v1/snapshot?at=2026-11-22T03%3A00%3A00Z", snapshot);
-    const Ran live = ballast(script_, {"what-if", "--lose", "h1"});
-    EXPECT_EQ(live.exit, 0) << live.err;
-    EXPECT_THAT(live.out, HasSubstr("everything would run"));
+        .on("GET /api/v1/snapshot?at=2026-11-22T03%3A00%3A00Z", snapshot)
+        .on("POST /api/v1/what-if",
+            R"({"plan":{"verdict":"1 VM would not restart"},"not_restarted":[)"
+            R"({"name":"web1","host":"h1","reason":"working sets of 2 GiB leave h2"}],"losses_tried":64,"losses_left":436})");
+    const Ran live = ballast(script_, {"what-if", "--lose", "h1", "--add-vms", "web1:3"});
+    EXPECT_EQ(live.exit, static_cast<int>(Exit::no_capacity)) << "as the daemon says, by what it measured";
+    EXPECT_THAT(live.out, HasSubstr("would not restart: web1 on h1: working sets of 2 GiB leave h2"));
+    EXPECT_THAT(live.out, HasSubstr("the loss of each of the 64 fullest hosts was tried, not that of the other 436\n"
+                                    "afterwards the loss of any one of them can be absorbed\n"));
+    const Json asked = Json::parse(script_.requests.back().body);
+    EXPECT_EQ(asked["lose"], Json::parse(R"(["h1"])"));
+    EXPECT_EQ(asked["add_vms"][0]["count"], 3);
     EXPECT_EQ(ballast(script_, {"what-if", "--at", "2026-11-22T03:00:00Z", "--lose", "h1"}).exit, 0);
     EXPECT_EQ(ballast(script_, {"snapshot"}).out, dump(Json::parse(snapshot)) + "\n");
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/sim_cluster.h"
+#include "tests/unit/scheduler/share_of_maximum.h"
 
 namespace ballast::testing {
 namespace {
@@ -92,6 +93,27 @@ TEST_F(Differences, AskedForWithACacheThatTheSourceHasNoRoomForAreRefused) {
     EXPECT_THAT(job->error->message, ::testing::HasSubstr("for its cache on h1"));
     EXPECT_TRUE(cluster.snapshot()->claims.empty());
     EXPECT_THAT(running_on(), ElementsAre("h1"));
+}
+
+TEST_F(Differences, CountOnAnOvercommittedHostWhatIsThereAndNotWhatIsGuaranteed) {
+    make(0.02);
+    Host host = *cluster.host("h1");
+    host.memory_policy = MemoryPolicy::balanced;
+    ASSERT_TRUE(cluster.write([host](store::Transaction& transaction) -> Result<void> {
+        transaction.put(host, {"host.changed", "its memory is overcommitted"});
+        return {};
+    }));
+    const auto memory = std::make_shared<scheduler::ShareOfMaximum>(0.1);
+    memory->free = mebibytes(8);
+    cluster.preferences.memory = memory;
+    const auto asked = cluster.do_job(
+        "vm.migrate", "web1", R"({"to":"h2","mode":"pre_copy","knobs":{"xbzrle":true,"xbzrle_cache_bytes":67108864}})");
+    ASSERT_TRUE(asked) << asked.error().chain();
+    EXPECT_EQ(asked->state, JobState::failed);
+    EXPECT_THAT(asked->error->message, ::testing::HasSubstr("for its cache on h1, which can spare 8 MiB"));
+    const auto forecast = cluster.desk->forecast(*cluster.vm("web1"), cluster.host("h2")->id, {});
+    ASSERT_TRUE(forecast) << forecast.error().chain();
+    EXPECT_EQ(forecast->input.cache_room, mebibytes(8)) << "nor is a larger one chosen";
 }
 
 }  // namespace

@@ -89,6 +89,17 @@ TEST(Admissions, AdmitBeyondTheMaximumsAndStateTheFigure) {
     EXPECT_EQ(answer.missing, Bytes(0));
 }
 
+TEST(Admissions, KnowWhatIsFreeAboveTheReserveOfAHostThatWasSeen) {
+    const Host host = a_host("h1").build();
+    HostPicture picture = a_picture("h1", gibibytes(64));
+    picture.ledger.free = gibibytes(3);
+    const auto free = [&](const Pictures& pictures) {
+        return Admissions(std::make_shared<const Pictures>(pictures)).free_now(host);
+    };
+    EXPECT_EQ(free({{host.id, std::make_shared<const HostPicture>(picture)}}), gibibytes(3));
+    EXPECT_EQ(free({}), std::nullopt);
+}
+
 TEST(Admissions, RefuseAboveThePolicysRiskAndSayWhatIsMissing) {
     Question question;
     question.with(44).seen_there();

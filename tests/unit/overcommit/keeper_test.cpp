@@ -174,6 +174,32 @@ TEST_F(KeeperTest, NamesAnotherOneThatTunesPageMerging) {
         << "it is not fought";
 }
 
+TEST_F(KeeperTest, ShowsWhatKsmIsSetToWhatBallastSetWhatItFoundAndWhoElseSetsIt) {
+    const auto settings = [this] {
+        return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings;
+    };
+    const auto found = settings();
+    for (const char* name : {"a", "b", "c", "d", "e"}) make_guest(name, idle(mebibytes(700)));
+    set_policy(MemoryPolicy::none);
+    look_for(Seconds(20));
+    EXPECT_EQ(picture()->merging.now, found) << "read, although nothing is set";
+    EXPECT_FALSE(picture()->merging.managed);
+    EXPECT_FALSE(picture()->merging.set || picture()->merging.found);
+    set_policy(MemoryPolicy::balanced);
+    look_for(Seconds(20));
+    ASSERT_NE(settings(), found) << "it tunes";
+    EXPECT_EQ(picture()->merging.now, settings());
+    EXPECT_TRUE(picture()->merging.managed);
+    EXPECT_EQ(picture()->merging.set, settings().pages_to_scan);
+    EXPECT_EQ(picture()->merging.found->pages_to_scan, found.pages_to_scan);
+    ASSERT_TRUE(cluster.world->faults().set_ksm("h1", {.pages_to_scan = 7'777, .sleep_ms = 30}));
+    look_for(Seconds(60));
+    EXPECT_EQ(picture()->merging.now->pages_to_scan, 7'777);
+    EXPECT_EQ(picture()->merging.now->sleep_ms, 30);
+    EXPECT_FALSE(picture()->merging.managed);
+    EXPECT_GT(picture()->merging.stands_back_until, picture()->at);
+}
+
 TEST_F(KeeperTest, SaysThatTheKernelsAdvisorTunesPageMerging) {
     cluster.world->faults().advise_ksm("h1", true);
     for (const char* name : {"a", "b", "c", "d", "e"}) make_guest(name, idle(mebibytes(700)));

@@ -14,8 +14,10 @@ namespace ballast::scheduler {
 namespace {
 
 using namespace ballast::test;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 /// 4 GiB, of which 1 GiB is guaranteed.
 VmBuilder elastic(const std::string& name = "new") {
@@ -126,8 +128,8 @@ TEST(WorkingSetFit, AsksNobodyWhereNothingIsOvercommittedOrThePromisesDoNotFit) 
     const auto memory = std::make_shared<ShareOfMaximum>(1.0);
     const auto plain = a_cluster().with(a_host("h1").memory(gibibytes(8))).build();
     EXPECT_TRUE(decide(plain, place(elastic()), 1, asking(memory)).chosen);
-    auto full = a_cluster().with(dense("h1", 4));
-    for (const char* name : {"a", "b", "c"}) full.with(elastic(name).on("h1").running());
+    auto full = a_cluster().with(dense("h1", 4));  // nor would a lower minimum do
+    for (const char* name : {"a", "b", "c", "d"}) full.with(elastic(name).on("h1").running());
     EXPECT_FALSE(decide(full.build(), place(elastic()), 1, asking(memory)).chosen);
     Fleet fleet(std::make_shared<const Snapshot>(full.build()));
     fleet.prefer(asking(memory));
@@ -212,6 +214,77 @@ TEST(WaysOut, LowerTheMemoryOfAVmUntilTheRiskIsBorne) {
     EXPECT_TRUE(decide(cluster, lowered, 1, asking(memory)).chosen);
     lowered.spec.memory += mebibytes(1);
     EXPECT_FALSE(decide(cluster, lowered, 1, asking(memory)).chosen) << "it is the smallest change";
+}
+
+TEST(WaysOut, LowerAMinimumThatDoesNotFit) {
+    auto builder = a_cluster().with(dense("h1", 4));
+    for (const char* name : {"a", "b"}) builder.with(elastic(name).on("h1").running());
+    const auto cluster = builder.build();
+    const PlacementRequest request = place(elastic().minimum(gibibytes(2)));
+    const auto idle = asking(std::make_shared<ShareOfMaximum>(0.2));
+    const auto decision = explain(cluster, request, 1, idle);
+    EXPECT_THAT(rule_of(decision, "memory_fit").fits_if,
+                AllOf(HasSubstr("its memory_minimum is lowered by "), HasSubstr(", or "), HasSubstr("freed on h1")));
+    EXPECT_THAT(refusal(decision, "new").message(), HasSubstr("its memory_minimum is lowered by "));
+    ASSERT_TRUE(decision.nearest);
+    const Change& change = decision.nearest->ways.front().changes.front();
+    ASSERT_EQ(change.kind, ChangeKind::lower_minimum) << decision.nearest->text;
+    EXPECT_THAT(change.text, HasSubstr("its guaranteed minimum is lowered by "));
+    PlacementRequest lowered = request;
+    lowered.spec.memory_minimum = change.memory;
+    EXPECT_TRUE(decide(cluster, lowered, 1, idle).chosen);
+    lowered.spec.memory_minimum += mebibytes(1);
+    EXPECT_FALSE(decide(cluster, lowered, 1, idle).chosen) << "it is the smallest change";
+}
+
+TEST(WaysOut, AreNoLowerMinimumWhereTheRiskIsTooHigh) {
+    const auto cluster = a_cluster().with(dense("h1", 8)).with(elastic("a").on("h1").running()).build();
+    const auto decision = explain(cluster, place(elastic()), 1, asking(std::make_shared<ShareOfMaximum>(1.0)));
+    ASSERT_TRUE(decision.nearest);
+    EXPECT_THAT(decision.nearest->text, Not(HasSubstr("minimum"))) << "what it wants does not change with it";
+    EXPECT_THAT(decision.nearest->text, AllOf(HasSubstr("its memory is lowered by"), HasSubstr("a is moved away"),
+                                              HasSubstr("memory policy dense")));
+    EXPECT_THAT(rule_of(decision, "working_set_fit").fits_if, Not(HasSubstr("minimum")));
+}
+
+TEST(WaysOut, LowerAMinimumThatOnlyWhoeverMeasuresRefuses) {
+    const auto cluster = a_cluster().with(dense("h1", 4)).with(elastic("a").on("h1").running()).build();
+    const auto memory = std::make_shared<ShareOfMaximum>(0.1);
+    memory->kept = gibibytes(2);
+    const PlacementRequest request = place(elastic());
+    const auto decision = explain(cluster, request, 1, asking(memory));
+    const RuleVerdict refused = rule_of(decision, "working_set_fit");
+    ASSERT_FALSE(refused.accepted);
+    EXPECT_THAT(refused.fits_if, AllOf(HasSubstr("its memory_minimum is lowered by "), HasSubstr("minimums of ")));
+    ASSERT_TRUE(decision.nearest);
+    EXPECT_EQ(decision.nearest->ways.front().changes.front().kind, ChangeKind::lower_minimum);
+    const auto fixed = decide(cluster, place(elastic().memory_policy(MemoryPolicy::none)), 1, asking(memory));
+    EXPECT_THAT(rule_of(fixed, "memory_fit").fits_if, Not(HasSubstr("memory_minimum")))
+        << "it is promised its whole memory";
+}
+
+TEST(WaysOut, NameNoMinimumThatWouldOnlyBeRefusedForTheRisk) {
+    auto builder = a_cluster().with(dense("h1", 4));
+    for (const char* name : {"a", "b"}) builder.with(elastic(name).on("h1").running());
+    const auto busy = asking(std::make_shared<ShareOfMaximum>(1.0));
+    const auto decision = decide(builder.build(), place(elastic().minimum(gibibytes(2))), 1, busy);
+    EXPECT_THAT(rule_of(decision, "memory_fit").fits_if, Not(HasSubstr("memory_minimum")));
+}
+
+TEST(WaysOut, AreAPolicyThatBearsMoreRiskWhereThatIsEnough) {
+    const auto cluster = a_cluster().with(dense("h1", 8)).with(elastic("a").on("h1").running().observed()).build();
+    PlacementRequest request = place(elastic().memory(gibibytes(6)).minimum(gibibytes(5)));
+    const auto decision = explain(cluster, request, 1, asking(std::make_shared<ShareOfMaximum>(1.0)));
+    ASSERT_TRUE(decision.nearest);
+    const Change& change = decision.nearest->ways.front().changes.front();
+    EXPECT_EQ(change.kind, ChangeKind::denser_policy) << decision.nearest->text;
+    EXPECT_EQ(decision.nearest->text, "it fits on h1 if h1 gets the memory policy dense, which bears more risk");
+    Snapshot denser = cluster;
+    apply_change(change, denser, request);
+    EXPECT_EQ(denser.hosts.find(HostId("h1"))->settings.memory_policy, MemoryPolicy::dense);
+    EXPECT_TRUE(decide(denser, request, 1, asking(std::make_shared<ShareOfMaximum>(1.0))).chosen);
+    const auto fuller = explain(cluster, request, 1, asking(std::make_shared<ShareOfMaximum>(3.0)));
+    EXPECT_FALSE(fuller.nearest) << "nothing that was tried is enough";
 }
 
 TEST(Capacity, OfAnOvercommittedClusterCountsWhatEachVmIsPromised) {

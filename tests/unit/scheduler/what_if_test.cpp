@@ -7,12 +7,15 @@
 
 #include "scheduler/plan/cluster_file.h"
 #include "tests/support/builders.h"
+#include "tests/unit/scheduler/share_of_maximum.h"
 
 namespace ballast::scheduler {
 namespace {
 
 using namespace ballast::test;
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -45,6 +48,22 @@ ClusterBuilder racks() {
     return cluster.with(a_vm("other").memory(gibibytes(8)).on("h2").running());
 }
 
+/// Two hosts of 8 GiB that overcommit, each with two VMs of 4 GiB that are guaranteed 1 GiB.
+Snapshot overcommitted() {
+    auto cluster = a_cluster();
+    for (const char* host : {"h1", "h2"})
+        cluster.with(a_host(host).memory(gibibytes(8)).memory_policy(MemoryPolicy::balanced));
+    const auto elastic = [&](const char* name, const char* host) {
+        cluster.with(a_vm(name).memory(gibibytes(4)).minimum(gibibytes(1)).on(host).running());
+    };
+    elastic("a", "h1");
+    elastic("b", "h1");
+    elastic("c", "h2");
+    elastic("d", "h2");
+    cluster.with(a_pair("h1", "h2")).with(a_pair("h2", "h1"));
+    return cluster.build();
+}
+
 std::vector<std::string> names(const std::vector<PlanStay>& stays) {
     std::vector<std::string> out;
     for (const auto& stay : stays) out.push_back(stay.name);
@@ -64,6 +83,48 @@ TEST(WhatIf, ALostHostsVmsRestartTheLargestFirst) {
     EXPECT_GT(answer->plan.after.fullest_memory, answer->plan.before.fullest_memory - 1e-9);
 }
 
+TEST(WhatIf, AnOvercommittedHostTakesWhatItsMeasuredDemandLeaves) {
+    const auto lost = [](double share) {
+        return *what_if(overcommitted(), {}, cheap, losing({"h1"}), Timestamp{},
+                        std::make_shared<ShareOfMaximum>(share));
+    };
+    EXPECT_THAT(lost(0.3).not_restarted, IsEmpty()) << "all four want 5 GiB of 8";
+    EXPECT_THAT(names(lost(0.6).not_restarted), SizeIs(1)) << "three of them are all that fits";
+    const WhatIfAnswer busy = lost(1.0);
+    EXPECT_THAT(names(busy.not_restarted), ElementsAre("a", "b"));
+    EXPECT_THAT(busy.not_restarted[0].reason, HasSubstr("working_set_fit"));
+    EXPECT_THAT(ask(overcommitted(), losing({"h1"}))->not_restarted, SizeIs(2)) << "by the crude guess";
+}
+
+TEST(WhatIf, WhatWasMeasuredOfAVmIsKnownAlsoWhenItsHostIsLost) {
+    const auto memory = std::make_shared<ShareOfMaximum>(0.1);
+    ASSERT_TRUE(what_if(overcommitted(), {}, cheap, losing({"h1"}), Timestamp{}, memory));
+    EXPECT_THAT(memory->fresh, AllOf(Contains("a"), Contains("b")));
+    EXPECT_THAT(memory->fresh, Each(testing::Not("")));
+}
+
+TEST(WhatIf, ADrainIsPlannedByTheMeasuredDemandToo) {
+    WhatIfAsk drain;
+    drain.drain = {"h1"};
+    const auto stays = [&](double share) {
+        return what_if(overcommitted(), {}, cheap, drain, Timestamp{}, std::make_shared<ShareOfMaximum>(share))
+            ->not_drained.size();
+    };
+    EXPECT_EQ(stays(0.1), 0U);
+    EXPECT_GT(stays(1.0), 0U);
+}
+
+TEST(WhatIf, NewVmsComeAsLongAsTheMeasuredDemandOfAllIsBorne) {
+    WhatIfAsk more;
+    more.add_vms = {{.like = "a", .spec = {}, .count = 6}};
+    const auto without_room = [&](double share) {
+        return what_if(overcommitted(), {}, cheap, more, Timestamp{}, std::make_shared<ShareOfMaximum>(share))
+            ->not_placed.size();
+    };
+    EXPECT_EQ(without_room(0.1), 0U);
+    EXPECT_EQ(without_room(0.6), 4U) << "one more on each host";
+}
+
 TEST(WhatIf, ALostRackKeepsWhatFindsNoRoomFromRunning) {
     const auto answer = ask(racks().build(), losing({"rack=r1"}));
     ASSERT_TRUE(answer) << answer.error().chain();
@@ -77,6 +138,16 @@ TEST(WhatIf, NamesTheHostWhoseLossWouldHurtNext) {
     ASSERT_TRUE(safe) << safe.error().chain();
     EXPECT_FALSE(safe->weakest_host.empty()) << "with h3 gone the loss of either leaves a large one without room";
     EXPECT_GE(safe->weakest_loses, 1);
+}
+
+TEST(WhatIf, SaysOfHowManyHostsTheLossWasTriedWhereThereIsNoTimeForAll) {
+    const auto all = ask(racks().build(), losing({"h1"}));
+    EXPECT_EQ(all->losses_tried, 2) << "those that are left";
+    EXPECT_EQ(all->losses_left, 0);
+    int asked = 0;
+    const auto some = what_if(racks().build(), {}, cheap, losing({"h1"}), Timestamp{}, {}, [&] { return ++asked > 1; });
+    EXPECT_EQ(some->losses_tried, 1);
+    EXPECT_EQ(some->losses_left, 1);
 }
 
 TEST(WhatIf, NewVmsAreLikeOneThatIsThereUntilNoRoomIsLeft) {
