@@ -19,6 +19,9 @@ Bytes guaranteed(const BalloonVm& vm) {
 Bytes bare_working_set(const BalloonVm& vm) {
     return std::clamp(vm.working_set, guaranteed(vm), vm.maximum);
 }
+Bytes bare_programs(const BalloonVm& vm) {
+    return std::clamp(std::min(vm.programs, vm.working_set), guaranteed(vm), vm.maximum);
+}
 
 template <class Size>
 Bytes sum_of(std::span<const BalloonVm> vms, Size size) {
@@ -26,10 +29,12 @@ Bytes sum_of(std::span<const BalloonVm> vms, Size size) {
                            [&](Bytes sum, const BalloonVm& vm) { return sum + size(vm); });
 }
 
-/// The most that can be kept for each: working sets with margins; in danger without, or the minimums alone.
+/// The most that can be kept for each: working sets with margins; in danger without, or without their page cache (a
+/// guest without a swap device can give nothing else), or the minimums alone.
 std::vector<ShareClaim> claims_of(std::span<const BalloonVm> vms, const BalloonTerms& terms) {
     auto least = comfortable_size;
     if (terms.danger && sum_of(vms, least) > terms.budget) least = bare_working_set;
+    if (terms.danger && sum_of(vms, least) > terms.budget) least = bare_programs;
     if (terms.danger && sum_of(vms, least) > terms.budget) least = guaranteed;
     std::vector<ShareClaim> claims;
     claims.reserve(vms.size());

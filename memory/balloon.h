@@ -33,6 +33,7 @@ struct BalloonVm {
     Bytes maximum;
     Bytes minimum;
     Bytes working_set;
+    Bytes programs = {};  ///< of the working set: what holds no page cache, now
     double shares = 1000;
     bool lacks = false;
     const Policy* policy = nullptr;  ///< never null

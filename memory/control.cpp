@@ -85,6 +85,9 @@ class Sweep {
                 .maximum = vm.maximum,
                 .minimum = believed ? least : std::max(least, vm.reading.balloon),
                 .working_set = set.size,
+                .programs = believed && !set.lacks && vm.reading.usable
+                                ? saturating_sub(vm.reading.balloon, *vm.reading.usable)
+                                : set.size,
                 .shares = vm.shares,
                 .lacks = set.lacks,
                 .policy = &policy_of(vm.policy)};

@@ -20,6 +20,7 @@ BalloonVm a_vm(const std::string& name, Bytes balloon, Bytes working_set, Bytes 
             .maximum = gibibytes(4),
             .minimum = minimum,
             .working_set = working_set,
+            .programs = working_set,
             .policy = &policy_of(MemoryPolicy::balanced)};
 }
 const BalloonMove* move_of(const BalloonPlan& plan, const std::string& name) {
@@ -111,6 +112,18 @@ TEST(Balloon, InDangerMarginsGoFirstThenWorkingSetsButNeverMinimums) {
     EXPECT_EQ(entitled(Bytes(0)), (std::vector{mebibytes(512), mebibytes(512)}));
     const std::vector small{a_vm("a", gibibytes(1), gibibytes(2)), a_vm("b", gibibytes(1), gibibytes(2))};
     EXPECT_GT(plan_balloons(small, {.budget = gibibytes(2), .may_give = {}, .danger = true}).unmet, gibibytes(2));
+}
+
+TEST(Balloon, InDangerPageCacheGoesBeforeWhatProgramsHold) {
+    std::vector vms{a_vm("cache", gibibytes(2), mebibytes(1'800)), a_vm("programs", gibibytes(3), gibibytes(3))};
+    vms[0].programs = gibibytes(1);
+    const BalloonPlan plan =
+        plan_balloons(vms, {.budget = gibibytes(4) + mebibytes(100), .may_give = {}, .danger = true});
+    EXPECT_GE(plan.entitled[1], gibibytes(3)) << "it has no cache that could go";
+    EXPECT_GE(plan.entitled[0], gibibytes(1));
+    EXPECT_LE(sum(plan.entitled), gibibytes(4) + mebibytes(100));
+    vms[0].programs = gibibytes(9);  // never more than its working set
+    EXPECT_LT(plan_balloons(vms, {.budget = gibibytes(4), .may_give = {}, .danger = true}).entitled[1], gibibytes(3));
 }
 
 TEST(Balloon, AMinimumAboveTheMaximumCountsAsTheMaximum) {

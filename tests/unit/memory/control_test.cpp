@@ -308,6 +308,25 @@ TEST(Control, WhatIsLentNeedsASweepAtOnceUntilItIsTakenBack) {
     EXPECT_FALSE(sweep_at_once(bed.vms, bed.memo));
 }
 
+TEST(Control, InDangerTakesPageCacheBeforeWhatProgramsHold) {
+    HostMemory host;
+    host.total = mebibytes(5'840);
+    host.reserved = gibibytes(1);
+    host.free = mebibytes(100);
+    host.pressure = 0.0;
+    std::vector<VmMemory> vms{a_vm("cache"), a_vm("programs")};
+    for (VmMemory& vm : vms) vm = has(vm, gibibytes(3));
+    for (VmMemory& vm : vms) vm.minimum = mebibytes(256);
+    vms[0].reading.unused = Bytes(0);
+    vms[0].reading.usable = gibibytes(2);  // all of it page cache
+    vms[1].reading.unused = vms[1].reading.usable = mebibytes(20);
+    const Decisions made = control(host, vms, {}, MemoryPolicy::balanced, noon).decisions;
+    EXPECT_GE(made.level, Level::pressed);
+    ASSERT_EQ(made.balloons.size(), 1U) << "what the programs of the other hold can only be swapped out";
+    EXPECT_EQ(made.balloons[0].vm, VmId("cache"));
+    EXPECT_LT(made.balloons[0].to, gibibytes(3));
+}
+
 TEST(Control, ForgetsVmsThatAreGone) {
     Bed bed = a_full_bed();
     bed.sweep();

@@ -46,11 +46,11 @@ class GivingBack : public ::testing::Test {
     static std::string name(int i, const std::string& guest) { return guest + std::to_string(i); }
 
     void make_guest(int i, const std::string& guest) {
-        const auto made = cluster.do_job(
-            "vm.create", "",
-            fmt::format(R"({{"name":"{}","host":"{}","start":false,"spec":{{"memory_bytes":1073741824,)"
-                        R"("memory_minimum_bytes":268435456,"disks":[{{"size_bytes":67108864}}]}}}})",
-                        name(i, guest), host(i)));
+        const auto made =
+            cluster.do_job("vm.create", "",
+                           fmt::format(R"({{"name":"{}","host":"{}","start":false,"spec":{{"memory_bytes":1073741824,)"
+                                       R"("memory_minimum_bytes":268435456,"disks":[{{"size_bytes":67108864}}]}}}})",
+                                       name(i, guest), host(i)));
         ASSERT_TRUE(made && made->state == JobState::succeeded);
         drivers::simulated::GuestLoad load;
         load.memory.emplace().wants = mebibytes(200);
@@ -64,9 +64,7 @@ class GivingBack : public ::testing::Test {
         const auto memory = cluster.world->memory_of(host(i), cluster.vm(name(i, guest))->id);
         return memory->target < memory->maximum - 100.0 * 1024 * 1024;
     }
-    [[nodiscard]] int squeezed_at(int i) const {
-        return (is_squeezed(i, "a") ? 1 : 0) + (is_squeezed(i, "b") ? 1 : 0);
-    }
+    [[nodiscard]] int squeezed_at(int i) const { return (is_squeezed(i, "a") ? 1 : 0) + (is_squeezed(i, "b") ? 1 : 0); }
     [[nodiscard]] std::vector<std::string> told() {
         const auto events = run(*cluster.io, cluster.store->events({.after = 0, .limit = 10'000}));
         std::vector<std::string> all;
