@@ -193,12 +193,17 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
         co_await reconcile::Pauses::wait(pauses_, around_->settings.sweep_interval / 2);
         if (pauses_->ended()) co_return;
         std::vector<store::MemoryPoint> points;
-        for (const auto& [host, picture] : *around_->board->all())
-            if (std::exchange(noted_[host], picture->at) != picture->at) points.push_back(point_of(*picture));
+        std::vector<store::VmMemoryPoint> vms;
+        const auto snapshot = around_->store->snapshot();
+        for (const auto& [host, picture] : *around_->board->all()) {
+            if (std::exchange(noted_[host], picture->at) == picture->at) continue;
+            points.push_back(point_of(*picture));
+            add_vm_points(*picture, *snapshot, vms);
+        }
         std::erase_if(noted_, [&](const auto& one) { return !keepers_.contains(one.first); });
-        const auto noted = co_await around_->store->memory_history().note(std::move(points));
-        if (!noted && !failed)
-            spdlog::warn("the history of the hosts' memory can't be kept: {}", noted.error().chain());
+        auto noted = co_await around_->store->memory_history().note(std::move(points));
+        if (noted) noted = co_await around_->store->vm_memory_history().note(std::move(vms));
+        if (!noted && !failed) spdlog::warn("the history of memory can't be kept: {}", noted.error().chain());
         failed = !noted;
     }
 }
