@@ -42,20 +42,10 @@ bool is_there(const HostPicture& picture, const VmId& vm) {
 /// The host's groups with those of its VMs that `counts` takes.
 template <class Counts>
 std::vector<memory::GroupCount> groups_of(const HostPicture& picture, Counts counts) {
-    std::map<std::string, memory::GroupCount> groups;
-    for (const VmPicture& vm : picture.vms) {
-        if (vm.group.empty() || !counts(vm)) continue;
-        memory::GroupCount& group = groups[vm.group];
-        group.group = vm.group;
-        ++group.members;
-        group.working_set += vm.working_set.size;
-    }
-    std::vector<memory::GroupCount> counted;
-    for (auto& [name, group] : groups) {
-        group.working_set = group.working_set / group.members;
-        counted.push_back(std::move(group));
-    }
-    return counted;
+    memory::Groups groups;
+    for (const VmPicture& vm : picture.vms)
+        if (counts(vm)) groups.add(vm.group, vm.working_set.size);
+    return groups.counted();
 }
 
 /// Danger that no figure below can see. A risk that is too high without it is found again, with the VMs of the
