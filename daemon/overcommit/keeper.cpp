@@ -227,6 +227,8 @@ asio::awaitable<void> Keeper::tune_ksm(std::shared_ptr<const Sweep> sweep, memor
         const auto wanted = settings_of(applied(*sweep->host.ksm, decision));
         Result<void> set = co_await keep_what_was_found();
         if (set) set = co_await sweep->driver->memory().set_ksm(wanted);
+        // A refusal is the kernel's advisor. After any other failure nobody knows what is set: it is nobody's.
+        if (!set && set.error().code() != Code::failed_precondition) memo_.ksm.set.reset();
         if (!set) told = fmt::format("page merging can't be tuned: {}", set.error().chain());
     }
     if (told == told_ksm_) co_return;
