@@ -71,7 +71,18 @@ class Sweep {
         const Bytes saved = saved_by(host_.ksm);
         const Bytes sure = saturating_sub(saved, unsharing_within(before_.ksm, saved, hour, options_.ksm).memory);
         budget_ = budget_of(host_, vms_, reserve_, sure, policy_.counted_sharing);
+        budget_.untouched += host_.coming;
         out_.ledger = ledger_of(host_, vms_, working_sets_, reserve_);
+        out_.start_room = start_room();
+    }
+
+    /// Whoever boots may take all it has before its balloon is moved.
+    [[nodiscard]] Bytes start_room() const {
+        Bytes booting;
+        for (std::size_t i = 0; i < vms_.size(); ++i)
+            if (working_sets_[i].guessed)
+                booting += saturating_sub(vms_[i].reading.balloon + vms_[i].overhead, vms_[i].reading.resident);
+        return saturating_sub(budget_.available, pressed_below(reserve_) + booting);
     }
 
     /// A guest that is not believed may get more, up to its maximum, and gives nothing.
@@ -102,12 +113,14 @@ class Sweep {
             else
                 fixed += vms_[i].balloon ? vms_[i].reading.balloon : vms_[i].maximum;
         }
-        BalloonPlan plan =
-            plan_balloons(movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed),
-                                    .may_give = may_give(budget_, out_.level >= Level::pressed),
-                                    .owed = before_.owed,
-                                    .danger = out_.level >= Level::pressed,
-                                    .plenty = out_.level == Level::comfortable});
+        for (const BalloonVm& vm : movable) out_.squeezable += saturating_sub(vm.balloon, comfortable_size(vm));
+        BalloonPlan plan = plan_balloons(
+            movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed + host_.coming),
+                      .may_give = may_give(budget_, out_.level >= Level::pressed),
+                      .owed = before_.owed,
+                      .awaited = host_.coming > Bytes(0),
+                      .danger = out_.level >= Level::pressed,
+                      .plenty = out_.level == Level::comfortable});
         for (const BalloonMove& move : plan.moves) {
             FollowMemo& follow = next_.vms.at(move.vm).follow;
             follow = asked(follow, move.from, move.to, now_);

@@ -65,6 +65,17 @@ MemoryAnswer refused_in_danger(const Host& host, const HostPicture& picture) {
                                  picture.level_why.empty() ? "" : ": ", picture.level_why)};
 }
 
+/// It could not be started there, whatever its working set is going to be.
+MemoryAnswer refused_for_its_boot(const MemoryQuestion& question, Bytes room) {
+    const Bytes fills = question.fresh.demand.maximum;
+    return {.admitted = false,
+            .about_minimums = false,
+            .risk = 1,
+            .missing = fills - room,
+            .words = fmt::format("it may fill {} as it boots, and {} has {} for VMs that start: {} are missing", fills,
+                                 question.host.name, room, fills - room)};
+}
+
 /// What the host uses itself: what is reserved for it, or what was found, where that is more (memory/budget.h).
 Bytes own_of(const Host& host, const HostPicture* picture) {
     if (picture == nullptr) return host.settings.reserved_memory;
@@ -182,6 +193,9 @@ MemoryAnswer Admissions::admits(const MemoryQuestion& question) const {
     const HostPicture* picture = picture_of(question.host);
     if (picture != nullptr && in_danger(*picture) && !is_there(*picture, question.fresh.vm))
         return refused_in_danger(question.host, *picture);
+    const bool boots = !vms_.contains(question.fresh.vm);
+    if (boots && picture != nullptr && picture->start_room && *picture->start_room < question.fresh.demand.maximum)
+        return refused_for_its_boot(question, *picture->start_room);
     std::vector<memory::Demand> demands;
     demands.reserve(question.there.size() + 1);
     for (const MemoryPart& part : question.there) demands.push_back(demand_of(part, question.host));

@@ -208,6 +208,16 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
     }
 }
 
+drivers::Task<std::string> MemoryDesk::room_to_start(VmId vm, HostId host) {
+    const auto self = shared_from_this();
+    const auto snapshot = around_->store->snapshot();
+    const auto row = snapshot->vms.find_ptr(vm);
+    const auto at = snapshot->hosts.find_ptr(host);
+    const auto keeper = keepers_.find(host);
+    if (keeper == keepers_.end() || !row || !at) co_return std::string();
+    co_return co_await keeper->second->room_to_start(vm, scheduler::memory_demand(row->spec, *at));
+}
+
 drivers::Task<> MemoryDesk::shrink_before_move(VmId vm, BytesPerSecond bandwidth) {
     const auto self = shared_from_this();
     const auto row = around_->store->snapshot()->vms.find_ptr(vm);
