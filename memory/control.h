@@ -74,14 +74,14 @@ struct Decisions {
     Admission risk;               ///< of the VMs that are there
     bool admits = true;           ///< more VMs, as far as this host's level says
     Bytes start_room;             ///< a VM that fills so much as it boots brings nobody into danger
-    Bytes squeezable;             ///< what balloons could take and leave all their working sets and margins
+    Bytes start_room_made;        ///< the same once balloons have taken all that is above working sets and margins
     HostLedger ledger;
     std::vector<VmView> vms;  ///< in the order of the sweep
     friend bool operator==(const Decisions&, const Decisions&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Decisions, (),
                       (level, level_changed, level_why, acts, balloons, unmet, ksm, suspend, risk, admits, start_room,
-                       squeezable, ledger, vms))
+                       start_room_made, ledger, vms))
 
 struct Controlled {
     Decisions decisions;

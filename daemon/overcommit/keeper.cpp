@@ -372,7 +372,7 @@ void Keeper::publish(const Sweep& sweep, const memory::Decisions& decisions) {
                         .sure_sharing = sure_sharing_of(sweep.host.ksm, memo_.ksm),
                         .sharing = memo_.sharing,
                         .model = memory::measured_model(memo_.correlation, {})};
-    if (may_act(sweep)) picture.start_room = decisions.start_room + decisions.squeezable;
+    if (may_act(sweep)) picture.start_room = decisions.start_room_made;
     for (std::size_t i = 0; i < sweep.vms.size(); ++i) {
         const memory::VmMemory& vm = sweep.vms[i];
         picture.vms.push_back({.vm = vm.id,

@@ -46,9 +46,10 @@ store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
             before_it += coming.needed;
     const Bytes room = saturating_sub(start_room_, before_it);
     if (room < needed)
-        co_return fmt::format("{} are there for VMs that start, without danger to others, and it may fill {} before its "
-                              "balloon can be moved",
-                              room, needed);
+        co_return fmt::format(
+            "{} are there for VMs that start, without danger to others, and it may fill {} before its "
+            "balloon can be moved",
+            room, needed);
     mine->second.let = true;
     co_return std::string();
 }

@@ -228,6 +228,22 @@ TEST(Admissions, TakeWhatTheQemuOfAnUnknownVmNeedsFromItsGroupToo) {
     EXPECT_NEAR(more / mebibytes(1), 61 * 360 * 0.95, 0.15 * 61 * 360);
 }
 
+TEST(Admissions, RefuseAVmThatCouldFillMoreThanThereIsAsItBoots) {
+    Question question;
+    question.with(12).seen_there(mebibytes(300), mebibytes(32));
+    auto picture = *question.pictures.at(HostId("h1"));
+    picture.start_room = gibibytes(4);
+    const MemoryAnswer refused = question.show(picture).ask();
+    EXPECT_FALSE(refused.admitted);
+    EXPECT_THAT(refused.words, HasSubstr("as it boots, and h1 has 4 GiB for VMs that start"));
+    EXPECT_GT(refused.missing, Bytes(0));
+    picture.start_room = gibibytes(4) + mebibytes(200);
+    EXPECT_TRUE(question.show(picture).ask().admitted);
+    picture.start_room = Bytes(0);
+    picture.vms.push_back(seen("new"));
+    EXPECT_TRUE(question.show(picture).ask().admitted) << "it has booted long since";
+}
+
 TEST(Admissions, WithoutAPictureTakeTheHostsRowWithTheReserveOfOneThatIsNotSeen) {
     Question question;
     question.fresh = elastic().minimum(gibibytes(4)).build();  // not to be squeezed: what it needs is known exactly
