@@ -17,8 +17,7 @@ constexpr Bytes needed = maximum + mebibytes(112);
 class StartRoom : public MemoryFixture {
   public:
     StartRoom() {
-        for (const char* name : {"a", "b", "c", "d"})
-            make_guest(name, wanting(mebibytes(300), mebibytes(500)));
+        for (const char* name : {"a", "b", "c", "d"}) make_guest(name, wanting(mebibytes(300), mebibytes(500)));
         look_for(Seconds(60));
     }
     static drivers::simulated::MemoryLoad wanting(Bytes programs, Bytes cache) {
