@@ -193,7 +193,8 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
         co_await reconcile::Pauses::wait(pauses_, around_->settings.sweep_interval / 2);
         if (pauses_->ended()) co_return;
         std::vector<store::MemoryPoint> points;
-        for (const auto& [host, picture] : *around_->board->all())
+        const auto pictures = around_->board->all();  // named: only C++23's newest rule would keep it through the loop
+        for (const auto& [host, picture] : *pictures)
             if (std::exchange(noted_[host], picture->at) != picture->at) points.push_back(point_of(*picture));
         std::erase_if(noted_, [&](const auto& one) { return !keepers_.contains(one.first); });
         const auto noted = co_await around_->store->memory_history().note(std::move(points));
