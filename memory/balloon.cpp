@@ -143,7 +143,7 @@ class Pass {
     }
 
     void inflate() {
-        const bool hurry = terms_.danger || plan_.unmet > Bytes(0) || plan_.owed > Bytes(0);
+        const bool hurry = terms_.danger || terms_.awaited || plan_.unmet > Bytes(0) || plan_.owed > Bytes(0);
         for (std::size_t i = 0; i < vms_.size(); ++i) {
             const BalloonVm& vm = vms_[i];
             const Bytes excess = excess_of(i);

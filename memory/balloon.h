@@ -41,11 +41,12 @@ struct BalloonVm {
 
 /// The host's side.
 struct BalloonTerms {
-    Bytes budget;         ///< what these VMs may have together
-    Gift may_give;        ///< what is physically free above what must stay free
-    Bytes owed = {};      ///< lent by earlier passes and not taken back yet: BalloonPlan::owed
-    bool danger = false;  ///< then working sets may be squeezed, down to the minimums
-    bool plenty = false;  ///< nothing is short: policies that do not act ahead of need inflate nothing
+    Bytes budget;          ///< what these VMs may have together
+    Gift may_give;         ///< what is physically free above what must stay free
+    Bytes owed = {};       ///< lent by earlier passes and not taken back yet: BalloonPlan::owed
+    bool awaited = false;  ///< somebody waits for what is taken: in haste
+    bool danger = false;   ///< then working sets may be squeezed, down to the minimums
+    bool plenty = false;   ///< nothing is short: policies that do not act ahead of need inflate nothing
 };
 
 enum class BalloonCause : std::uint8_t {

@@ -71,6 +71,7 @@ class Sweep {
         const Bytes saved = saved_by(host_.ksm);
         const Bytes sure = saturating_sub(saved, unsharing_within(before_.ksm, saved, hour, options_.ksm).memory);
         budget_ = budget_of(host_, vms_, reserve_, sure, policy_.counted_sharing);
+        budget_.untouched += host_.coming;
         out_.ledger = ledger_of(host_, vms_, working_sets_, reserve_);
     }
 
@@ -93,21 +94,43 @@ class Sweep {
                 .policy = &policy_of(vm.policy)};
     }
 
+    /// Whoever boots may take all it has before its balloon is moved.
+    void find_start_room(Bytes squeezable) {
+        Bytes kept = pressed_below(reserve_);
+        for (std::size_t i = 0; i < vms_.size(); ++i)
+            if (working_sets_[i].guessed)
+                kept += saturating_sub(vms_[i].reading.balloon + vms_[i].overhead, vms_[i].reading.resident);
+        out_.start_room = saturating_sub(budget_.available, kept);
+        out_.start_room_made = saturating_sub(budget_.available + squeezable, kept);
+    }
+
+    /// Of what is in memory. Who boots is filling it.
+    [[nodiscard]] Bytes squeezable(std::size_t i, Bytes to) const {
+        if (working_sets_[i].guessed) return {};
+        const VmMemory& vm = vms_[i];
+        return saturating_sub(std::min(vm.reading.balloon, saturating_sub(vm.reading.resident, vm.overhead)), to);
+    }
+
     void move_balloons() {
         std::vector<BalloonVm> movable;
         Bytes fixed;
+        Bytes above;
         for (std::size_t i = 0; i < vms_.size(); ++i) {
-            if (out_.vms[i].left_alone.empty())
+            if (out_.vms[i].left_alone.empty()) {
                 movable.push_back(balloon_of(i));
-            else
+                above += squeezable(i, comfortable_size(movable.back()));
+            } else {
                 fixed += vms_[i].balloon ? vms_[i].reading.balloon : vms_[i].maximum;
+            }
         }
-        BalloonPlan plan =
-            plan_balloons(movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed),
-                                    .may_give = may_give(budget_, out_.level >= Level::pressed),
-                                    .owed = before_.owed,
-                                    .danger = out_.level >= Level::pressed,
-                                    .plenty = out_.level == Level::comfortable});
+        find_start_room(above);
+        BalloonPlan plan = plan_balloons(
+            movable, {.budget = saturating_sub(budget_.for_guests + budget_.sharing, fixed + host_.coming),
+                      .may_give = may_give(budget_, out_.level >= Level::pressed),
+                      .owed = before_.owed,
+                      .awaited = host_.coming > Bytes(0),
+                      .danger = out_.level >= Level::pressed,
+                      .plenty = out_.level == Level::comfortable});
         for (const BalloonMove& move : plan.moves) {
             FollowMemo& follow = next_.vms.at(move.vm).follow;
             follow = asked(follow, move.from, move.to, now_);

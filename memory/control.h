@@ -73,12 +73,15 @@ struct Decisions {
     std::optional<VmId> suspend;  ///< to disk, the last resort
     Admission risk;               ///< of the VMs that are there
     bool admits = true;           ///< more VMs, as far as this host's level says
+    Bytes start_room;             ///< a VM that fills so much as it boots brings nobody into danger
+    Bytes start_room_made;        ///< the same once balloons have taken all that is above working sets and margins
     HostLedger ledger;
     std::vector<VmView> vms;  ///< in the order of the sweep
     friend bool operator==(const Decisions&, const Decisions&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Decisions, (),
-                      (level, level_changed, level_why, acts, balloons, unmet, ksm, suspend, risk, admits, ledger, vms))
+                      (level, level_changed, level_why, acts, balloons, unmet, ksm, suspend, risk, admits, start_room,
+                       start_room_made, ledger, vms))
 
 struct Controlled {
     Decisions decisions;

@@ -10,7 +10,7 @@ namespace ballast::memory {
 namespace {
 
 constexpr Milliseconds day{24 * 3'600'000};  ///< as of one working set
-constexpr Milliseconds longest{30 * day};  ///< by then what was believed before is forgotten
+constexpr Milliseconds longest{30 * day};    ///< by then what was believed before is forgotten
 constexpr double most = 0.95;
 constexpr Milliseconds lag{10 * 60'000};
 constexpr double fastest = 1.0 / 60;  ///< draws per second

@@ -67,6 +67,7 @@ struct HostMemory {
     std::optional<double> pressure;         ///< PSI memory, some, avg10: share of time, 0 to 1
     std::optional<BytesPerSecond> swap_in;  ///< of the host
     Bytes suspend_space;                    ///< where a suspended VM's memory would be written
+    Bytes coming;                           ///< VMs that wait for their start may fill so much at once
     int numa_cells = 1;
 };
 

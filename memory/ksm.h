@@ -106,8 +106,8 @@ struct KsmStep {
 /// Memory that is saved by sharing now.
 [[nodiscard]] Bytes saved_by(const std::optional<KsmReading>& reading);
 
-/// What un-sharing takes back within a time, at the rate seen so far, and what breaking those pages costs. Pages that come
-/// apart and are merged again are not lost: guests that free and fill memory do that all the time.
+/// What un-sharing takes back within a time, at the rate seen so far, and what breaking those pages costs. Pages that
+/// come apart and are merged again are not lost: guests that free and fill memory do that all the time.
 struct Unsharing {
     Bytes memory;
     Milliseconds cpu_time{0};

@@ -1,17 +1,18 @@
 #pragma once
 // The working set of a VM, from what its balloon driver says. Decides what is known; acts on nothing. Pure.
 //
-// One reading says:  needed = balloon - usable + hot,  hot = hot_cache x (cache + kept) - kept,  cache = usable - unused
-// usable (MemAvailable) is what the guest could give without swapping: free memory and most of its page cache. A part
-// of the cache is in use, or the guest would read it again at once. `kept` of it the guest's kernel itself does not call
-// usable: min(half of it, the low watermark) (Linux, si_mem_available()), so it is in the first term already. A guest that swaps in or has many major faults has
-// less than it needs: then needed = balloon x (1 + growth), never above its maximum.
+// One reading says:  needed = balloon - usable + hot,  hot = hot_cache x (cache + kept) - kept,  cache = usable -
+// unused usable (MemAvailable) is what the guest could give without swapping: free memory and most of its page cache. A
+// part of the cache is in use, or the guest would read it again at once. `kept` of it the guest's kernel itself does
+// not call usable: min(half of it, the low watermark) (Linux, si_mem_available()), so it is in the first term already.
+// A guest that swaps in or has many major faults has less than it needs: then needed = balloon x (1 + growth), never
+// above its maximum.
 //
 // size = max(needed, fast mean, slow mean): it rises at once, and falls slowly (Waldspurger, OSDI 2002, 6.3: the
 // maximum of a slow mean, a fast one, and one with the current value in it). mean and deviation, for admission, are
 // those of `needed` over about a day: West's weighted update (CACM 22(9), 1979), from a prior of (maximum -
-// needed) / 4 that counts as one hour of watching. In its first minute a guest boots: what it needs then is only its first
-// guess, which each reading makes anew.
+// needed) / 4 that counts as one hour of watching. In its first minute a guest boots: what it needs then is only its
+// first guess, which each reading makes anew.
 
 #include <map>
 #include <string>
@@ -57,19 +58,20 @@ BOOST_DESCRIBE_STRUCT(WorkingSetMemo, (), (at, first, fast, slow, mean, variance
 
 struct WorkingSet {
     Trust trust = Trust::no_statistics;
-    Bytes size;          ///< what it needs, smoothed: rises at once and falls slowly
-    Bytes needed;        ///< by the last reading alone
-    Bytes mean;          ///< over about a day
-    Bytes deviation;     ///< the standard deviation of what it needs, over that time
-    Bytes page_cache;    ///< of what it has: could be dropped
-    Bytes unused;        ///< of what it has: holds nothing
-    double idle = 0;     ///< 1 - size / balloon, 0 to 1
-    bool lacks = false;  ///< swaps in or faults: it needs more than it has
+    Bytes size;            ///< what it needs, smoothed: rises at once and falls slowly
+    Bytes needed;          ///< by the last reading alone
+    Bytes mean;            ///< over about a day
+    Bytes deviation;       ///< the standard deviation of what it needs, over that time
+    Bytes page_cache;      ///< of what it has: could be dropped
+    Bytes unused;          ///< of what it has: holds nothing
+    double idle = 0;       ///< 1 - size / balloon, 0 to 1
+    bool lacks = false;    ///< swaps in or faults: it needs more than it has
     bool guessed = false;  ///< mean and deviation are the first guess still
-    std::string why;     ///< what is wrong with its figures; empty: nothing
+    std::string why;       ///< what is wrong with its figures; empty: nothing
     friend bool operator==(const WorkingSet&, const WorkingSet&) = default;
 };
-BOOST_DESCRIBE_STRUCT(WorkingSet, (), (trust, size, needed, mean, deviation, page_cache, unused, idle, lacks, guessed, why))
+BOOST_DESCRIBE_STRUCT(WorkingSet, (),
+                      (trust, size, needed, mean, deviation, page_cache, unused, idle, lacks, guessed, why))
 
 struct Estimate {
     WorkingSet working_set;

@@ -24,7 +24,7 @@ FIXED_RATIO = 1.5
 CORES = os.cpu_count() or 1
 BUSY = 0.70  # beyond it the two cores might be the limit, not the memory
 NEAR_EDGE_S = 2.0
-PATIENCE = 20  # refusals in a row, before no more is asked: each is a step in which more is learned of those that run
+PATIENCE = 40  # refusals in a row, before no more is asked: each is a step in which more is learned of those that run
 
 
 @dataclasses.dataclass(frozen=True)

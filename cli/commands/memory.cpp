@@ -11,6 +11,7 @@ using Heading = Table::Heading;
 
 constexpr std::size_t bar_width = 20;
 constexpr const char* default_resolution = "10s";
+constexpr const char* default_vm_resolution = "1m";
 
 bool structured(const Session& session) {
     return session.globals.format == Format::json || session.globals.format == Format::yaml;
@@ -129,6 +130,10 @@ Outcome<> memory(Session& session) {
     });
 }
 
+std::string seconds_at(const Json& row, const char* key) {
+    return fmt::format("{} s", number_at(row, key));
+}
+
 const View& history_view() {
     static const View view{
         .kind = "",
@@ -136,11 +141,7 @@ const View& history_view() {
                     made("LEAST FREE", size_at, "least_free_bytes"), made("IN USE", size_at, "guest_in_use_bytes"),
                     made("BALLOONED", size_if_any, "ballooned_bytes"), made("SAVED", size_if_any, "saved_bytes"),
                     made("RISK", risk_at, "risk"), made("UNMET", size_if_any, "most_unmet_bytes"),
-                    made("VMS", count_at, "vms"),
-                    made(
-                        "WATCHED",
-                        [](const Json& row, const char* key) { return fmt::format("{} s", number_at(row, key)); },
-                        "watched_s")},
+                    made("VMS", count_at, "vms"), made("WATCHED", seconds_at, "watched_s")},
         .name = [](const Json& row) { return text_at(row, "at"); }};
     return view;
 }
@@ -163,6 +164,36 @@ Outcome<> history(Session& session, const std::string& name, const std::string& 
             row["guest_in_use_bytes"] = part_size(row, "guest in use");
         }
         return rows;
+    });
+}
+
+std::string seconds_if_any(const Json& row, const char* key) {
+    return number_at(row, key) > 0 ? seconds_at(row, key) : "";
+}
+
+const View& vm_history_view() {
+    static const View view{
+        .kind = "",
+        .columns = {text("TIME", "at"), made("HAS", size_at, "balloon_bytes"),
+                    made("NEEDS", size_at, "working_set_bytes"), made("CACHE", size_at, "page_cache_bytes"),
+                    made("RESIDENT", size_at, "resident_bytes"), made("LACKED", seconds_if_any, "lacked_s"),
+                    Column{Heading{.text = "BELIEVED"},
+                           [](const Json& row, Api&) {
+                               const bool believed = row.value("believed", true);
+                               return Cell{believed ? "yes" : "no", believed ? Colour::none : Colour::yellow};
+                           }},
+                    made("WATCHED", seconds_at, "watched_s")},
+        .name = [](const Json& row) { return text_at(row, "at"); }};
+    return view;
+}
+
+Outcome<> vm_history(Session& session, const std::string& name, const std::string& resolution) {
+    const auto read = [path = fmt::format("/api/v1/vms/{}/memory/history?resolution={}&limit=5000", encoded(name),
+                                          encoded(resolution))](Api& api) { return read_row(api, path); };
+    if (structured(session)) return session.print_one(vm_history_view(), read);
+    return session.print_list(vm_history_view(), [read](Api& api) -> Outcome<Json> {
+        BALLAST_TRY(const auto answer, read(api));
+        return answer.value("items", Json::array());
     });
 }
 
@@ -412,7 +443,17 @@ void add_host_memory_command(CLI::App& host, Session& session) {
 }
 
 void add_vm_memory_command(CLI::App& vm, Session& session) {
-    named(vm, "memory", "What a running VM has of its memory, needs and is to get", session, vm_memory);
+    const auto resolution = std::make_shared<std::string>();
+    CLI::App* command = named(vm, "memory", "What a running VM has of its memory, needs and is to get", session,
+                              [resolution](Session& s, const std::string& name) {
+                                  return resolution->empty() ? vm_memory(s, name) : vm_history(s, name, *resolution);
+                              });
+    command
+        ->add_option("--history", *resolution, "Over time instead: 1m (a day; when nothing is said) or 10m (30 days)")
+        ->expected(0, 1)
+        ->default_str(default_vm_resolution)
+        ->check(CLI::IsMember({"1m", "10m"}))
+        ->type_name("STEP");
 }
 
 }  // namespace ballast::cli

@@ -274,9 +274,10 @@ void add_memory(std::vector<Key>& table) {
                   "How often balloons and page merging are decided on. In danger at every look.")
         .duration("exporter_timeout", &S::exporter_timeout, {Milliseconds(100), one_minute},
                   "How long a host's node exporter may take.")
-        .duration("first_guess", &S::first_guess, {one_second, 7 * one_day},
-                  "How much watching the first guess of how far a VM's demand strays counts as; what is believed of how "
-                  "demands go together counts as six times that. Shorter admits sooner, on less knowledge.")
+        .duration(
+            "first_guess", &S::first_guess, {one_second, 7 * one_day},
+            "How much watching the first guess of how far a VM's demand strays counts as; what is believed of how "
+            "demands go together counts as six times that. Shorter admits sooner, on less knowledge.")
         .word("on_stop", &S::on_stop,
               "keep: when ballastd stops, guests keep what they have until it runs again. give_back: they get their "
               "memory back first, as far as their host has it.");

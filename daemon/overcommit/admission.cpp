@@ -42,20 +42,10 @@ bool is_there(const HostPicture& picture, const VmId& vm) {
 /// The host's groups with those of its VMs that `counts` takes.
 template <class Counts>
 std::vector<memory::GroupCount> groups_of(const HostPicture& picture, Counts counts) {
-    std::map<std::string, memory::GroupCount> groups;
-    for (const VmPicture& vm : picture.vms) {
-        if (vm.group.empty() || !counts(vm)) continue;
-        memory::GroupCount& group = groups[vm.group];
-        group.group = vm.group;
-        ++group.members;
-        group.working_set += vm.working_set.size;
-    }
-    std::vector<memory::GroupCount> counted;
-    for (auto& [name, group] : groups) {
-        group.working_set = group.working_set / group.members;
-        counted.push_back(std::move(group));
-    }
-    return counted;
+    memory::Groups groups;
+    for (const VmPicture& vm : picture.vms)
+        if (counts(vm)) groups.add(vm.group, vm.working_set.size);
+    return groups.counted();
 }
 
 /// Danger that no figure below can see. A risk that is too high without it is found again, with the VMs of the
@@ -73,6 +63,17 @@ MemoryAnswer refused_in_danger(const Host& host, const HostPicture& picture) {
             .words = fmt::format("the memory of {} is {}, so it admits nobody{}{}", host.name,
                                  boost::describe::enum_to_string(picture.level, "in danger"),
                                  picture.level_why.empty() ? "" : ": ", picture.level_why)};
+}
+
+/// It could not be started there, whatever its working set is going to be.
+MemoryAnswer refused_for_its_boot(const MemoryQuestion& question, Bytes room) {
+    const Bytes fills = question.fresh.demand.maximum;
+    return {.admitted = false,
+            .about_minimums = false,
+            .risk = 1,
+            .missing = fills - room,
+            .words = fmt::format("it may fill {} as it boots, and {} has {} for VMs that start: {} are missing", fills,
+                                 question.host.name, room, fills - room)};
 }
 
 /// What the host uses itself: what is reserved for it, or what was found, where that is more (memory/budget.h).
@@ -192,6 +193,9 @@ MemoryAnswer Admissions::admits(const MemoryQuestion& question) const {
     const HostPicture* picture = picture_of(question.host);
     if (picture != nullptr && in_danger(*picture) && !is_there(*picture, question.fresh.vm))
         return refused_in_danger(question.host, *picture);
+    const bool boots = !vms_.contains(question.fresh.vm);
+    if (boots && picture != nullptr && picture->start_room && *picture->start_room < question.fresh.demand.maximum)
+        return refused_for_its_boot(question, *picture->start_room);
     std::vector<memory::Demand> demands;
     demands.reserve(question.there.size() + 1);
     for (const MemoryPart& part : question.there) demands.push_back(demand_of(part, question.host));

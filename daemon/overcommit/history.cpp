@@ -25,4 +25,18 @@ store::MemoryPoint point_of(const HostPicture& picture) {
             .vms = static_cast<int>(picture.vms.size())};
 }
 
+void add_vm_points(const HostPicture& picture, const Snapshot& snapshot, std::vector<store::VmMemoryPoint>& points) {
+    for (const VmPicture& vm : picture.vms) {
+        const Vm* row = snapshot.vms.find(vm.vm);
+        if (row == nullptr || row->host != picture.host) continue;
+        points.push_back({.vm = vm.vm,
+                          .figures = {.balloon = vm.balloon,
+                                      .working_set = vm.working_set.size,
+                                      .page_cache = vm.working_set.page_cache,
+                                      .resident = vm.resident},
+                          .lacks = vm.working_set.lacks,
+                          .believed = vm.working_set.trust == memory::Trust::trusted});
+    }
+}
+
 }  // namespace ballast::overcommit

@@ -90,7 +90,7 @@ std::string Keeper::kept() const {
 /// In danger it decides at every look.
 bool Keeper::is_due(const Sweep& sweep) const {
     if (sweep.now < decided_ || sweep.now - decided_ >= around_->settings.sweep_interval) return true;
-    if (memo_.ladder.level >= memory::Level::pressed) return true;
+    if (memo_.ladder.level >= memory::Level::pressed || !coming_.empty()) return true;
     return memory::policy_of(sweep.row->memory_policy).acts && memory::sweep_at_once(sweep.vms, memo_);
 }
 
@@ -137,6 +137,8 @@ store::Task<Keeper::Sweep> Keeper::read() {
     }
     BALLAST_CO_TRY(sweep.host, std::move(host));
     sweep.vms = vm_memories(*sweep.snapshot, *sweep.row, stats, sweep.host, overheads_, sweep.now);
+    forget_those_who_came(sweep);
+    sweep.host.coming = coming();
     co_return sweep;
 }
 
@@ -172,6 +174,8 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     std::erase_if(shrunk_,
                   [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });
     decided_ = sweep->now;
+    start_room_ = decisions->start_room;
+    acts_ = may_act(*sweep);
     publish(*sweep, *decisions);
     if (decisions->level_changed && may_act(*sweep))
         BALLAST_CO_CHECK(co_await around_->store->write(
@@ -227,6 +231,8 @@ asio::awaitable<void> Keeper::tune_ksm(std::shared_ptr<const Sweep> sweep, memor
         const auto wanted = settings_of(applied(*sweep->host.ksm, decision));
         Result<void> set = co_await keep_what_was_found();
         if (set) set = co_await sweep->driver->memory().set_ksm(wanted);
+        // A refusal is the kernel's advisor. After any other failure nobody knows what is set: it is nobody's.
+        if (!set && set.error().code() != Code::failed_precondition) memo_.ksm.set.reset();
         if (!set) told = fmt::format("page merging can't be tuned: {}", set.error().chain());
     }
     if (told == told_ksm_) co_return;
@@ -366,6 +372,7 @@ void Keeper::publish(const Sweep& sweep, const memory::Decisions& decisions) {
                         .sure_sharing = sure_sharing_of(sweep.host.ksm, memo_.ksm),
                         .sharing = memo_.sharing,
                         .model = memory::measured_model(memo_.correlation, {})};
+    if (may_act(sweep)) picture.start_room = decisions.start_room_made;
     for (std::size_t i = 0; i < sweep.vms.size(); ++i) {
         const memory::VmMemory& vm = sweep.vms[i];
         picture.vms.push_back({.vm = vm.id,

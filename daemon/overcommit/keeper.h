@@ -57,6 +57,8 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     store::Task<> look();
     /// See MemoryDesk::shrink_before_move.
     store::Task<> shrink(VmId vm, BytesPerSecond bandwidth);
+    /// See MemoryDesk::room_to_start.
+    store::Task<std::string> room_to_start(VmId vm, Bytes needed);
     /// The last looks of a clean stop: guests get back what is physically free (SAFETY.md 12).
     store::Task<> give_back();
 
@@ -69,6 +71,15 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
         std::vector<memory::VmMemory> vms;
         Timestamp now;
     };
+    /// A VM that waits for its start, or was let start and is not seen yet.
+    struct Coming {
+        Bytes needed;
+        Timestamp first;  ///< asked
+        Timestamp last;
+        bool let = false;
+    };
+    void forget_those_who_came(const Sweep& sweep);
+    [[nodiscard]] Bytes coming() const;
     [[nodiscard]] bool is_due(const Sweep& sweep) const;
     store::Task<Sweep> read();
     boost::asio::awaitable<void> see_exporter(std::string url, Timestamp now);
@@ -91,7 +102,10 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     std::map<VmId, OverheadMemo> overheads_;
     std::map<VmId, std::string> told_;  ///< why a balloon is left alone, as it was told last
     std::map<VmId, Timestamp> shrunk_;  ///< before a move that has not begun yet
-    bool found_kept_ = false;           ///< what KSM was found with is in the store
+    std::map<VmId, Coming> coming_;     ///< that wait for their start
+    Bytes start_room_;                  ///< as of the last decision
+    bool acts_ = false;
+    bool found_kept_ = false;  ///< what KSM was found with is in the store
     std::string told_ksm_;
     MemoryPolicy acted_as_ = MemoryPolicy::none;
     bool looking_ = false;

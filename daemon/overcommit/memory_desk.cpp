@@ -193,15 +193,30 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
         co_await reconcile::Pauses::wait(pauses_, around_->settings.sweep_interval / 2);
         if (pauses_->ended()) co_return;
         std::vector<store::MemoryPoint> points;
+        std::vector<store::VmMemoryPoint> vms;
+        const auto snapshot = around_->store->snapshot();
         const auto pictures = around_->board->all();  // named: only C++23's newest rule would keep it through the loop
-        for (const auto& [host, picture] : *pictures)
-            if (std::exchange(noted_[host], picture->at) != picture->at) points.push_back(point_of(*picture));
+        for (const auto& [host, picture] : *pictures) {
+            if (std::exchange(noted_[host], picture->at) == picture->at) continue;
+            points.push_back(point_of(*picture));
+            add_vm_points(*picture, *snapshot, vms);
+        }
         std::erase_if(noted_, [&](const auto& one) { return !keepers_.contains(one.first); });
-        const auto noted = co_await around_->store->memory_history().note(std::move(points));
-        if (!noted && !failed)
-            spdlog::warn("the history of the hosts' memory can't be kept: {}", noted.error().chain());
+        auto noted = co_await around_->store->memory_history().note(std::move(points));
+        if (noted) noted = co_await around_->store->vm_memory_history().note(std::move(vms));
+        if (!noted && !failed) spdlog::warn("the history of memory can't be kept: {}", noted.error().chain());
         failed = !noted;
     }
+}
+
+drivers::Task<std::string> MemoryDesk::room_to_start(VmId vm, HostId host) {
+    const auto self = shared_from_this();
+    const auto snapshot = around_->store->snapshot();
+    const auto row = snapshot->vms.find_ptr(vm);
+    const auto at = snapshot->hosts.find_ptr(host);
+    const auto keeper = keepers_.find(host);
+    if (keeper == keepers_.end() || !row || !at) co_return std::string();
+    co_return co_await keeper->second->room_to_start(vm, scheduler::memory_demand(row->spec, *at));
 }
 
 drivers::Task<> MemoryDesk::shrink_before_move(VmId vm, BytesPerSecond bandwidth) {

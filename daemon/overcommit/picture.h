@@ -81,6 +81,8 @@ struct HostPicture {
     Bytes sure_sharing = {};           ///< saved now, less what un-sharing takes back within an hour (memory/ksm.h)
     memory::SharingMemo sharing = {};  ///< what its groups share
     memory::RiskModel model = {};      ///< with what was measured of this host (memory/correlation.h)
+    /// The most that a VM may fill as it boots there, once the others were made smaller for it.
+    std::optional<Bytes> start_room = {};
     friend bool operator==(const HostPicture&, const HostPicture&) = default;
 };
 BOOST_DESCRIBE_STRUCT(HostPicture, (),

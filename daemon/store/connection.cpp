@@ -38,6 +38,11 @@ Query& Query::bind(const SqlValue& value) {
     return bind(std::get<std::string>(value));
 }
 
+Query& Query::bind_blob(const std::string& bytes) {
+    statement_->bind(++bound_, static_cast<const void*>(bytes.data()), static_cast<int>(bytes.size()));
+    return *this;
+}
+
 Query& Query::bind_borrowed(const std::string& text) {
     statement_->bindNoCopy(++bound_, text);
     return *this;

@@ -31,6 +31,7 @@ class Query {
     Query& bind(std::int64_t value);
     Query& bind(const std::string& value);
     Query& bind(const SqlValue& value);
+    Query& bind_blob(const std::string& bytes);
     /// `text` must outlive this use.
     Query& bind_borrowed(const std::string& text);
 

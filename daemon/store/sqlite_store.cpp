@@ -8,6 +8,7 @@
 #include "daemon/store/list.h"
 #include "daemon/store/memory_rows.h"
 #include "daemon/store/prune.h"
+#include "daemon/store/vm_memory_rows.h"
 
 namespace ballast::store {
 namespace {
@@ -95,6 +96,27 @@ Task<std::vector<MemoryRow>> SqliteStore::read(MemoryHistoryQuery query) {
     return readers_.run<std::vector<MemoryRow>>(
         [query = std::move(query)](Connection& connection) -> Result<std::vector<MemoryRow>> {
             return read_memory_rows(connection, query);
+        });
+}
+
+Task<> SqliteStore::note(std::vector<VmMemoryPoint> points) {
+    auto over = open_vm_rows_.note(points, clock_->now());
+    if (over.empty()) co_return Result<void>();
+    Writer::Work work = [over = std::move(over)](StoreTransaction& transaction) {
+        write_vm_memory_rows(transaction.connection(), over);
+        return Result<void>();
+    };
+    BALLAST_CO_CHECK(co_await run(WriteContext{}, std::move(work)));
+    co_return Result<void>();
+}
+
+Task<std::vector<VmMemoryRow>> SqliteStore::read(VmMemoryHistoryQuery query) {
+    const Timestamp now = clock_->now();
+    query.from = std::max(query.from, now - query.resolution.kept - query.resolution.step);
+    query.until = std::min(query.until, now + query.resolution.step);
+    return readers_.run<std::vector<VmMemoryRow>>(
+        [query = std::move(query)](Connection& connection) -> Result<std::vector<VmMemoryRow>> {
+            return read_vm_memory_rows(connection, query);
         });
 }
 

@@ -8,11 +8,12 @@
 #include "daemon/store/open.h"
 #include "daemon/store/readers.h"
 #include "daemon/store/store.h"
+#include "daemon/store/vm_memory_pages.h"
 #include "daemon/store/writer.h"
 
 namespace ballast::store {
 
-class SqliteStore final : public Store, private MemoryHistory {
+class SqliteStore final : public Store, private MemoryHistory, private VmMemoryHistory {
   public:
     SqliteStore(StoreOptions options, LockFile lock, Opened opened, std::shared_ptr<const Clock> clock,
                 std::shared_ptr<IdSource> ids);
@@ -28,6 +29,7 @@ class SqliteStore final : public Store, private MemoryHistory {
     Task<std::uint64_t> seq_at(Timestamp time) override;
     Task<std::map<std::string, std::string>> kept(std::string prefix) override;
     [[nodiscard]] MemoryHistory& memory_history() override { return *this; }
+    [[nodiscard]] VmMemoryHistory& vm_memory_history() override { return *this; }
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) override;
     [[nodiscard]] Health health() const override { return writer_.health(); }
@@ -40,6 +42,8 @@ class SqliteStore final : public Store, private MemoryHistory {
   private:
     Task<> note(std::vector<MemoryPoint> points) override;
     Task<std::vector<MemoryRow>> read(MemoryHistoryQuery query) override;
+    Task<> note(std::vector<VmMemoryPoint> points) override;
+    Task<std::vector<VmMemoryRow>> read(VmMemoryHistoryQuery query) override;
     void base_if_due(std::uint64_t seq);
     void write_base(std::shared_ptr<const Snapshot> snapshot);
     [[nodiscard]] bool write_and_wait(Writer::Work work);
@@ -49,6 +53,7 @@ class SqliteStore final : public Store, private MemoryHistory {
     std::shared_ptr<const Clock> clock_;
     std::uint64_t last_base_;  // of the writer thread
     OpenRows open_rows_;       // of the loop thread
+    OpenVmRows open_vm_rows_;  // the same
     std::atomic<bool> closing_{false};
     Readers readers_;
     boost::asio::thread_pool housekeeping_{1};

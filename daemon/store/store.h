@@ -141,6 +141,7 @@ struct Health {
 };
 
 class MemoryHistory;
+class VmMemoryHistory;
 
 /// Lives as long as the subscription is wanted.
 class Subscription {
@@ -163,6 +164,8 @@ class Store {
     virtual Task<std::map<std::string, std::string>> kept(std::string prefix) = 0;
     /// What becomes of the memory of hosts (memory_history.h); as long-lived as the store.
     [[nodiscard]] virtual MemoryHistory& memory_history() = 0;
+    /// The same of VMs (vm_memory_history.h).
+    [[nodiscard]] virtual VmMemoryHistory& vm_memory_history() = 0;
     /// `listener` gets every committed batch of events, in order, on `executor`, after the snapshot is published.
     [[nodiscard]] virtual std::unique_ptr<Subscription> subscribe(
         boost::asio::any_io_executor executor, std::function<void(const std::vector<Event>&)> listener) = 0;

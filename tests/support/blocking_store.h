@@ -43,6 +43,7 @@ class BlockingStore final : public store::Store {
         return real_->subscribe(std::move(executor), std::move(listener));
     }
     [[nodiscard]] store::MemoryHistory& memory_history() override { return real_->memory_history(); }
+    store::VmMemoryHistory& vm_memory_history() override { return real_->vm_memory_history(); }
     [[nodiscard]] store::Health health() const override { return real_->health(); }
     void close() override { real_->close(); }
 

@@ -70,6 +70,7 @@ void SimCluster::start_daemon() {
     settings.progress_interval = Milliseconds(1);
     settings.preferences_age = Milliseconds(0);
     settings.balance = balance;
+    settings.room_timeout = room_timeout;
     progress = std::make_shared<jobs::ProgressHub>();
     jobs::Services services{.executor = io->get_executor(),
                             .store = store,
@@ -89,6 +90,9 @@ void SimCluster::start_daemon() {
     plans->start();
     services.plans = plans;
     services.preferences = [this] { return preferences; };
+    services.room_to_start = [this](VmId vm, HostId host) -> store::Task<std::string> {
+        co_return no_room_to_start ? no_room_to_start(vm, host) : std::string();
+    };
     engine = std::make_shared<jobs::Engine>(std::move(services));
     engine->start();
 }

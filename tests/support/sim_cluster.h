@@ -72,6 +72,10 @@ class SimCluster {
     jobs::BalanceSettings balance;
     /// How hosts are compared: the test's own, at any time.
     scheduler::Preferences preferences;
+    /// Why a VM may not be started yet: the test's own, at any time.
+    std::function<std::string(const VmId& vm, const HostId& host)> no_room_to_start;
+    /// That long a start waits for it: the test's own, before the first restart().
+    Seconds room_timeout{60};
 
   private:
     void start_daemon();

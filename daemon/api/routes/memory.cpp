@@ -1,6 +1,7 @@
 // What the memory controller sees and has seen: the cluster in a line per host, one host with every byte, one VM.
 // Nothing is read for a request: the pictures are those of the last sweep, the history is the store's.
 #include <array>
+#include <span>
 
 #include <boost/describe/enum_to_string.hpp>
 
@@ -60,14 +61,16 @@ struct NamedResolution {
 constexpr std::array resolutions{NamedResolution{"10s", store::memory_resolutions[0]},
                                  NamedResolution{"1m", store::memory_resolutions[1]},
                                  NamedResolution{"10m", store::memory_resolutions[2]}};
+constexpr std::array vm_resolutions{NamedResolution{"1m", store::vm_memory_resolutions[0]},
+                                    NamedResolution{"10m", store::vm_memory_resolutions[1]}};
 
-Result<NamedResolution> resolution_of(const Request& request) {
-    const auto asked = request.query_or("resolution", resolutions.front().name);
-    for (const auto& known : resolutions)
+/// The first of them where none is asked for.
+Result<NamedResolution> resolution_of(const Request& request, std::span<const NamedResolution> all,
+                                      std::string_view words) {
+    const auto asked = request.query_or("resolution", all.front().name);
+    for (const auto& known : all)
         if (known.name == asked) return known;
-    return fail(Code::invalid_argument,
-                "the query parameter resolution: '{}' is not 10s (kept for an hour), 1m (a day) or 10m (30 days)",
-                asked);
+    return fail(Code::invalid_argument, "the query parameter resolution: '{}' is not {}", asked, words);
 }
 
 Result<Timestamp> query_time(const Request& request, std::string_view name, Timestamp otherwise) {
@@ -79,9 +82,9 @@ Result<Timestamp> query_time(const Request& request, std::string_view name, Time
                 text);
 }
 
-Result<store::MemoryHistoryQuery> history_query(const Request& request, const Host& host,
-                                                const store::MemoryResolution& resolution, Timestamp now) {
-    store::MemoryHistoryQuery query{.host = host.id, .resolution = resolution, .from = {}, .until = {}, .limit = 0};
+/// Which time is asked for, and how much of it at most: fills that of a query.
+template <class Query>
+Result<Query> within_time(const Request& request, Query query, Timestamp now) {
     BALLAST_TRY(query.from, query_time(request, "from", Timestamp()));
     BALLAST_TRY(query.until, query_time(request, "to", now + Milliseconds(1)));
     if (query.until < query.from)
@@ -97,11 +100,30 @@ Result<store::MemoryHistoryQuery> history_query(const Request& request, const Ho
 Task<Response> get_history(Request request, ContextPtr context) {
     const auto snapshot = context->store->snapshot();
     BALLAST_CO_TRY(const auto host, find_host(*snapshot, request.param("id")));
-    BALLAST_CO_TRY(const auto resolution, resolution_of(request));
-    BALLAST_CO_TRY(auto query, history_query(request, *host, resolution.resolution, context->clock->now()));
+    BALLAST_CO_TRY(const auto resolution,
+                   resolution_of(request, resolutions, "10s (kept for an hour), 1m (a day) or 10m (30 days)"));
+    store::MemoryHistoryQuery query;
+    query.host = host->id;
+    query.resolution = resolution.resolution;
+    BALLAST_CO_TRY(query, within_time(request, std::move(query), context->clock->now()));
     BALLAST_CO_TRY(const auto rows, co_await context->store->memory_history().read(std::move(query)));
     MemoryHistoryView view{
         .host = host->id, .name = host->name, .resolution = std::string(resolution.name), .items = {}};
+    for (const auto& row : rows) view.items.push_back(view_of(row));
+    co_return json_response(200, to_json_text(view));
+}
+
+Task<Response> get_vm_history(Request request, ContextPtr context) {
+    const auto snapshot = context->store->snapshot();
+    BALLAST_CO_TRY(const auto vm, find_vm(*snapshot, request.param("id")));
+    BALLAST_CO_TRY(const auto resolution,
+                   resolution_of(request, vm_resolutions, "1m (kept for a day) or 10m (30 days)"));
+    store::VmMemoryHistoryQuery query;
+    query.vm = vm->id;
+    query.resolution = resolution.resolution;
+    BALLAST_CO_TRY(query, within_time(request, std::move(query), context->clock->now()));
+    BALLAST_CO_TRY(const auto rows, co_await context->store->vm_memory_history().read(std::move(query)));
+    VmMemoryHistoryView view{.vm = vm->id, .name = vm->name, .resolution = std::string(resolution.name), .items = {}};
     for (const auto& row : rows) view.items.push_back(view_of(row));
     co_return json_response(200, to_json_text(view));
 }
@@ -145,6 +167,17 @@ std::vector<Route> memory_routes() {
          .answers = {{200, schema<VmMemoryView>}},
          .failures = {Code::unavailable},
          .handler = get_vm_memory},
+        {.path = "/api/v1/vms/{id}/memory/history",
+         .right = Right::viewer,
+         .id = "vm_memory_history",
+         .tag = "memory",
+         .summary = "Its memory over time: means, and for how long it lacked memory; oldest first.",
+         .query = {{"resolution", "string", "1m (default; kept for a day) or 10m (30 days)."},
+                   {"from", "string", "A time (RFC 3339); left out: as long as it is kept."},
+                   {"to", "string", "Rows that begin before it; left out: now."},
+                   {"limit", "integer", "The newest so many, 1 to 5000; default 1000."}},
+         .answers = {{200, schema<VmMemoryHistoryView>}},
+         .handler = get_vm_history},
     };
 }
 

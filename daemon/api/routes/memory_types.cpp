@@ -12,6 +12,7 @@ BALLAST_INSTANTIATE_JSON(api::MemoryView)
 BALLAST_INSTANTIATE_JSON(api::HostMemoryView)
 BALLAST_INSTANTIATE_JSON(api::VmMemoryView)
 BALLAST_INSTANTIATE_JSON(api::MemoryHistoryView)
+BALLAST_INSTANTIATE_JSON(api::VmMemoryHistoryView)
 
 namespace api {
 
@@ -25,6 +26,7 @@ BALLAST_MEMORY_SCHEMA(MemoryView)
 BALLAST_MEMORY_SCHEMA(HostMemoryView)
 BALLAST_MEMORY_SCHEMA(VmMemoryView)
 BALLAST_MEMORY_SCHEMA(MemoryHistoryView)
+BALLAST_MEMORY_SCHEMA(VmMemoryHistoryView)
 
 namespace {
 
@@ -192,6 +194,17 @@ MemoryHistoryRow view_of(const store::MemoryRow& row) {
             .promised = figures.promised,
             .ballooned = figures.ballooned,
             .never_touched = figures.never_touched};
+}
+
+VmMemoryHistoryRow view_of(const store::VmMemoryRow& row) {
+    return {.at = row.at,
+            .watched = row.watched,
+            .balloon = row.figures.balloon,
+            .working_set = row.figures.working_set,
+            .page_cache = row.figures.page_cache,
+            .resident = row.figures.resident,
+            .lacked = row.lacked,
+            .believed = row.believed};
 }
 
 }  // namespace api

@@ -11,6 +11,7 @@
 #include "core/snapshot.h"
 #include "daemon/overcommit/picture.h"
 #include "daemon/store/memory_history.h"
+#include "daemon/store/vm_memory_history.h"
 
 namespace ballast::api {
 
@@ -180,10 +181,33 @@ struct MemoryHistoryView {
 };
 BOOST_DESCRIBE_STRUCT(MemoryHistoryView, (), (host, name, resolution, items))
 
+/// Some time of a VM: means, and for how long it lacked memory.
+struct VmMemoryHistoryRow {
+    Timestamp at;
+    Seconds watched{0};
+    Bytes balloon;
+    Bytes working_set;
+    Bytes page_cache;
+    Bytes resident;
+    Seconds lacked{0};     ///< of what was watched
+    bool believed = true;  ///< its figures, all the time
+};
+BOOST_DESCRIBE_STRUCT(VmMemoryHistoryRow, (),
+                      (at, watched, balloon, working_set, page_cache, resident, lacked, believed))
+
+struct VmMemoryHistoryView {
+    VmId vm;
+    std::string name;
+    std::string resolution;  ///< 1m | 10m
+    std::vector<VmMemoryHistoryRow> items;
+};
+BOOST_DESCRIBE_STRUCT(VmMemoryHistoryView, (), (vm, name, resolution, items))
+
 [[nodiscard]] MemoryView view_of(const Snapshot& snapshot, const overcommit::Pictures& pictures);
 [[nodiscard]] HostMemoryView view_of(const Host& host, const overcommit::HostPicture& picture);
 /// The VM where it is: on its own host, else on any that shows it. nullopt: nowhere.
 [[nodiscard]] std::optional<VmMemoryView> view_of(const Vm& vm, const overcommit::Pictures& pictures);
 [[nodiscard]] MemoryHistoryRow view_of(const store::MemoryRow& row);
+[[nodiscard]] VmMemoryHistoryRow view_of(const store::VmMemoryRow& row);
 
 }  // namespace ballast::api

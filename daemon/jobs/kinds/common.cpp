@@ -1,6 +1,7 @@
 #include "daemon/jobs/kinds/common.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/try.h"
 
@@ -74,6 +75,37 @@ Result<HostId> owner_of(const Vm& vm) {
     return fail(Code::failed_precondition,
                 "VM {} is not defined on any host ({}); start it on one with `ballast vm start {} --host …`", vm.name,
                 vm.state_reason, vm.name);
+}
+
+namespace {
+
+Task<> await_room(RunPtr run, HostId host) {
+    if (!run->services().room_to_start) co_return Result<void>{};
+    const auto end = std::chrono::steady_clock::now() + run->services().settings.room_timeout;
+    for (;;) {
+        const auto asked = co_await run->services().room_to_start(run->vm(), host);
+        const std::string why = asked ? *asked : asked.error().chain();
+        if (why.empty()) co_return Result<void>{};
+        BALLAST_CO_CHECK(go_on(*run));
+        if (std::chrono::steady_clock::now() >= end) {
+            const auto snapshot = run->snapshot();
+            const Host* row = snapshot->hosts.find(host);
+            const Vm* vm = snapshot->vms.find(run->vm());
+            co_return fail(Code::resource_exhausted,
+                           "VM {} can't be started on {}: {}; stop or move a VM there, or start it on another host",
+                           vm != nullptr ? vm->name : run->vm().str(), row != nullptr ? row->name : host.str(), why);
+        }
+        run->report(70, "waits for memory: " + why);
+        BALLAST_CO_CHECK(co_await run->pause(run->services().settings.retry_pause));
+    }
+}
+
+}  // namespace
+
+Task<> start_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host) {
+    if (!run->is_done("start")) BALLAST_CO_CHECK(co_await await_room(run, host));
+    const Act act = [run, driver]() { return driver->compute().start(run->vm()); };
+    co_return co_await run->step("start", act, is_active_on(driver, run->vm()));
 }
 
 Result<void> go_on(const Run& run) {

@@ -36,6 +36,11 @@ Task<> end_and_undefine(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 /// The host of a VM, or failed_precondition when it has none.
 [[nodiscard]] Result<HostId> owner_of(const Vm& vm);
 
+/// Starts the VM there. Where the host's memory is overcommitted, not before the memory is there that its guest may
+/// fill as it boots; other guests are made smaller for it meanwhile. Errors: resource_exhausted when it is not there in
+/// time.
+Task<> start_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host);
+
 /// `cancelled` when the job was asked to stop.
 [[nodiscard]] Result<void> go_on(const Run& run);
 

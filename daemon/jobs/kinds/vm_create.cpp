@@ -143,11 +143,6 @@ Task<> define(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId ho
     co_return co_await run->step("define", act, repeatable());
 }
 
-Task<> start(RunPtr run, std::shared_ptr<drivers::HostDriver> driver) {
-    const Act act = [run, driver]() { return driver->compute().start(run->vm()); };
-    co_return co_await run->step("start", act, is_active_on(driver, run->vm()));
-}
-
 /// Only now: a create that fails leaves the reserved room open to the next one.
 Task<> use_up_reserved(RunPtr run) {
     if (!place_of(*run->snapshot(), run->vm())) co_return Result<void>{};
@@ -176,7 +171,7 @@ Task<Json> make(RunPtr run) {
     BALLAST_CO_CHECK(co_await define(run, driver, host));
     if (params.start) {
         run->report(80, "starting");
-        BALLAST_CO_CHECK(co_await start(run, driver));
+        BALLAST_CO_CHECK(co_await start_on(run, driver, host));
     }
     BALLAST_CO_CHECK(co_await use_up_reserved(run));
     co_return Json{{"vm", run->vm().str()}, {"name", params.name}, {"host", host_name(*placed, host)}};

@@ -124,8 +124,7 @@ Task<Json> start_vm(RunPtr run) {
     run->report(30, "defining");
     BALLAST_CO_CHECK(co_await define_on(run, driver, host));
     run->report(60, "starting");
-    const Act act = [run, driver]() { return driver->compute().start(run->vm()); };
-    BALLAST_CO_CHECK(co_await run->step("start", act, is_active_on(driver, run->vm())));
+    BALLAST_CO_CHECK(co_await start_on(run, driver, host));
     co_return on_host(*run, host);
 }
 

@@ -252,6 +252,36 @@ TEST_F(MemoryTest, TheHistoryIsGivenInRowsThatSumToTheTotal) {
     EXPECT_EQ(get("/api/v1/hosts/h1/memory/history?to=" + third)["items"].size(), 2U);
 }
 
+TEST_F(MemoryTest, TheHistoryOfAVmIsGivenByTheMinuteWithForHowLongItLackedMemory) {
+    start();
+    HostPicture own = a_picture("h1", clock->now());
+    own.vms[0].working_set.page_cache = mebibytes(512);
+    HostPicture target = a_picture("h2", clock->now());  // it moves there, and is not there yet
+    target.vms[0].balloon = gibibytes(4);
+    for (int i = 0; i < 13; ++i) {
+        own.vms[0].working_set.lacks = i == 2;
+        std::vector<store::VmMemoryPoint> points;
+        for (const auto& picture : {own, target}) overcommit::add_vm_points(picture, *snapshot(), points);
+        ASSERT_TRUE(await(services.store->vm_memory_history().note(points)));
+        clock->advance(Seconds(10));
+    }
+    const Json history = get("/api/v1/vms/web1/memory/history");
+    EXPECT_EQ(history["name"], "web1");
+    EXPECT_EQ(history["resolution"], "1m");
+    ASSERT_GE(history["items"].size(), 2U);
+    const Json first = history["items"][0];
+    EXPECT_EQ(first["balloon_bytes"], gibibytes(3).count()) << "of the host that it is on";
+    EXPECT_EQ(first["working_set_bytes"], mebibytes(1536).count());
+    EXPECT_EQ(first["page_cache_bytes"], mebibytes(512).count());
+    EXPECT_EQ(first["resident_bytes"], gibibytes(3).count());
+    EXPECT_EQ(first["lacked_s"], 10);
+    EXPECT_EQ(first["believed"], true);
+    EXPECT_EQ(get("/api/v1/vms/web1/memory/history?limit=1")["items"].size(), 1U);
+    EXPECT_THAT(get("/api/v1/vms/web1/memory/history?to=2025-01-01T00:00:00Z")["items"], IsEmpty());
+    EXPECT_THAT(client().get("/api/v1/vms/web1/memory/history?resolution=10s"), IsProblem(400, "invalid_argument"));
+    EXPECT_THAT(client().get("/api/v1/vms/nobody/memory/history"), IsProblem(404, "not_found"));
+}
+
 TEST_F(MemoryTest, RefusesAHistoryThatCanNotBe) {
     start();
     const std::string path = "/api/v1/hosts/h1/memory/history";

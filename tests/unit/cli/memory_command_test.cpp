@@ -193,6 +193,25 @@ TEST(MemoryCommand, AVmIsToldWhatItHasNeedsAndIsToGet) {
               "read:           3 s ago\n");
 }
 
+TEST(MemoryCommand, AVmsHistoryIsATable) {
+    Script script;
+    script.on("GET /api/v1/vms/web1/memory/history?resolution=1m&limit=5000",
+              R"({"vm":"v-1","name":"web1","resolution":"1m","items":[
+{"at":"2026-11-22T11:58:00.000Z","watched_s":60,"balloon_bytes":3221225472,"working_set_bytes":1610612736,
+"page_cache_bytes":536870912,"resident_bytes":3221225472,"lacked_s":0,"believed":true},
+{"at":"2026-11-22T11:59:00.000Z","watched_s":40,"balloon_bytes":2147483648,"working_set_bytes":2684354560,
+"page_cache_bytes":0,"resident_bytes":2147483648,"lacked_s":20,"believed":false}]})");
+    const Ran ran = ballast(script, {"vm", "memory", "web1", "--history"});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_EQ(ran.out,
+              "TIME                        HAS    NEEDS    CACHE  RESIDENT  LACKED  BELIEVED  WATCHED\n"
+              "2026-11-22T11:58:00.000Z  3 GiB  1.5 GiB  512 MiB     3 GiB       -  yes          60 s\n"
+              "2026-11-22T11:59:00.000Z  2 GiB  2.5 GiB      0 B     2 GiB    20 s  no           40 s\n");
+    script.on("GET /api/v1/vms/web1/memory/history?resolution=10m&limit=5000", R"({"items":[]})");
+    EXPECT_EQ(ballast(script, {"vm", "memory", "web1", "--history", "10m"}).exit, 0);
+    EXPECT_EQ(ballast(script, {"vm", "memory", "web1", "--history", "10s"}).exit, 2) << "hosts alone have that";
+}
+
 TEST(MemoryCommand, OnlyWhatIsNamedOfAVmGoesOut) {
     Script script;
     script.on("PATCH /api/v1/vms/web1", R"({"name":"web1","alerts":["next start: page merging is to be off"]})");

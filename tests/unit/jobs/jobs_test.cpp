@@ -152,6 +152,48 @@ TEST(VmCreate, TakesBackWhatItMadeWhenTheStartFails) {
     EXPECT_THAT(*volumes, IsEmpty());
 }
 
+TEST(VmCreate, StartsOnceTheMemoryIsThereThatItsGuestMayFill) {
+    SimCluster cluster(1);
+    int asked = 0;
+    cluster.no_room_to_start = [&](const VmId& vm, const HostId& host) {
+        EXPECT_EQ(host, HostId("id-h1"));
+        EXPECT_THAT(cluster.world->running_copies(vm), IsEmpty());
+        return ++asked < 4 ? "others are made smaller" : "";
+    };
+    const auto job = cluster.do_job("vm.create", "", web1);
+    ASSERT_TRUE(job) << job.error().chain();
+    ASSERT_EQ(job->state, JobState::succeeded) << error_of(job);
+    EXPECT_EQ(asked, 4);
+    EXPECT_EQ(cluster.vm("web1")->state, VmState::running);
+}
+
+TEST(VmCreate, TakesBackWhatItMadeWhereThatMemoryDoesNotCome) {
+    SimCluster cluster(1);
+    cluster.room_timeout = Seconds(0);
+    cluster.restart();
+    ASSERT_TRUE(cluster.until([&] { return cluster.registry->reachable(HostId("id-h1")).has_value(); }));
+    cluster.no_room_to_start = [](const VmId&, const HostId&) { return "300 MiB are there"; };
+    const auto job = cluster.do_job("vm.create", "", web1);
+    EXPECT_EQ(job->state, JobState::failed);
+    EXPECT_THAT(error_of(job), HasSubstr("VM web1 can't be started on h1: 300 MiB are there; stop or move a VM there"));
+    EXPECT_FALSE(cluster.vm("web1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
+}
+
+TEST(VmCreate, WaitsForThatMemoryNoLongerThanItIsWanted) {
+    SimCluster cluster(1);
+    cluster.no_room_to_start = [](const VmId&, const HostId&) { return "not yet"; };
+    const auto job = cluster.queue("vm.create", "", web1);
+    ASSERT_TRUE(job) << job.error().chain();
+    ASSERT_TRUE(cluster.until([&] { return cluster.vm("web1") && cluster.vm("web1")->host; }));
+    ASSERT_TRUE(cluster.write([&](store::Transaction& transaction) -> Result<void> {
+        const auto cancelled = jobs::request_cancel(transaction, job->id);
+        return cancelled ? Result<void>{} : std::unexpected(cancelled.error());
+    }));
+    EXPECT_EQ(cluster.wait(job->id)->state, JobState::cancelled);
+    EXPECT_FALSE(cluster.vm("web1"));
+}
+
 TEST(VmCreate, ALostAnswerOfTheStartIsNoFailureAndNoSecondStart) {
     SimCluster cluster(1);
     cluster.world->faults().fail_next("h1", drivers::simulated::Call::start,

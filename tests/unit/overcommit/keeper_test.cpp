@@ -174,6 +174,23 @@ TEST_F(KeeperTest, NamesAnotherOneThatTunesPageMerging) {
         << "it is not fought";
 }
 
+TEST_F(KeeperTest, BlamesNobodyForSettingsOfWhichItDoesNotKnowWhetherTheyWereMade) {
+    using drivers::simulated::Call;
+    using drivers::simulated::When;
+    for (const When when : {When::before_effect, When::after_effect}) {
+        cluster.world->faults().fail_next("h1", Call::set_ksm, Error(Code::unavailable, "libvirtd restarts"), when);
+        for (const char* name : {"a", "b", "c", "d", "e"})
+            make_guest(name + std::to_string(static_cast<int>(when)), idle(mebibytes(700)));
+        look_for(Seconds(60));
+        EXPECT_THAT(told("host.ksm"), Contains(HasSubstr("libvirtd restarts")));
+        EXPECT_NE(picture()->ksm.state, memory::KsmState::foreign) << picture()->standing_back;
+        EXPECT_THAT(told("host.ksm"), Not(Contains(HasSubstr("somebody else"))));
+        set_policy(MemoryPolicy::none);  // and once more from the beginning
+        look_for(Seconds(20));
+        set_policy(MemoryPolicy::balanced);
+    }
+}
+
 TEST_F(KeeperTest, ShowsWhatKsmIsSetToWhatBallastSetWhatItFoundAndWhoElseSetsIt) {
     const auto settings = [this] {
         return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings;

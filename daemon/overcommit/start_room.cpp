@@ -1,0 +1,57 @@
+// Before a start: a guest that boots may fill all its memory before its balloon can be moved.
+#include <algorithm>
+
+#include "core/try.h"
+#include "daemon/overcommit/keeper.h"
+
+namespace ballast::overcommit {
+namespace {
+
+/// Who does not ask any more has given up; who was let and is not seen yet starts slowly, or failed.
+constexpr Milliseconds gives_up{15'000};
+constexpr Milliseconds is_not_coming{60'000};
+
+}  // namespace
+
+void Keeper::forget_those_who_came(const Sweep& sweep) {
+    std::erase_if(coming_, [&](const auto& one) {
+        const auto& [vm, coming] = one;
+        const bool came = std::ranges::find(sweep.vms, vm, &memory::VmMemory::id) != sweep.vms.end();
+        const Milliseconds since = sweep.now - coming.last;
+        return came || since > (coming.let ? is_not_coming : gives_up);
+    });
+}
+
+Bytes Keeper::coming() const {
+    Bytes all;
+    for (const auto& [vm, coming] : coming_) all += coming.needed;
+    return all;
+}
+
+store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
+    const auto self = shared_from_this();
+    const Timestamp now = around_->clock->now();
+    coming_.try_emplace(vm, Coming{.needed = needed, .first = now}).first->second.last = now;
+    co_await await_look();
+    BALLAST_CO_CHECK(co_await look());
+    const auto mine = coming_.find(vm);
+    if (mine == coming_.end()) co_return std::string();  // it is there
+    if (!acts_) {
+        coming_.erase(mine);
+        co_return std::string();
+    }
+    Bytes before_it;
+    for (const auto& [other, coming] : coming_)
+        if (other != vm && (coming.let || std::pair(coming.first, other) < std::pair(mine->second.first, vm)))
+            before_it += coming.needed;
+    const Bytes room = saturating_sub(start_room_, before_it);
+    if (room < needed)
+        co_return fmt::format(
+            "{} are there for VMs that start, without danger to others, and it may fill {} before its "
+            "balloon can be moved",
+            room, needed);
+    mine->second.let = true;
+    co_return std::string();
+}
+
+}  // namespace ballast::overcommit

@@ -1,0 +1,109 @@
+// Before a start: a guest that boots finds all the memory that it may fill, and nobody comes into danger by it.
+#include <gmock/gmock.h>
+
+#include "tests/unit/overcommit/memory_fixture.h"
+
+namespace ballast::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr Bytes maximum = gibibytes(1);
+constexpr Bytes needed = maximum + mebibytes(112);
+
+/// Four guests of 1 GiB on 4 GiB that need little and have filled most of what they have with page cache.
+class StartRoom : public MemoryFixture {
+  public:
+    StartRoom() {
+        for (const char* name : {"a", "b", "c", "d"}) make_guest(name, wanting(mebibytes(300), mebibytes(500)));
+        look_for(Seconds(60));
+    }
+    static drivers::simulated::MemoryLoad wanting(Bytes programs, Bytes cache) {
+        drivers::simulated::MemoryLoad load;
+        load.wants = programs;
+        load.cache = cache;
+        return load;
+    }
+    std::string ask(const std::string& vm, Bytes bytes = needed) {
+        auto asked = run(*cluster.io, keeper->room_to_start(VmId(vm), bytes));
+        EXPECT_TRUE(asked) << asked.error().chain();
+        return asked ? *asked : "failed";
+    }
+    /// Asks every two seconds, as a job does.
+    std::string ask_for(Seconds time, const std::string& name) {
+        std::string why = ask(name);
+        for (Seconds passed{0}; !why.empty() && passed < time; passed += Seconds(2)) {
+            cluster.world->advance(Seconds(2));
+            why = ask(name);
+        }
+        return why;
+    }
+    [[nodiscard]] Bytes balloons() const {
+        Bytes all;
+        for (const auto& vm : picture()->vms) all += vm.balloon;
+        return all;
+    }
+};
+
+TEST_F(StartRoom, OthersAreMadeSmallerForAVmThatIsToBeStarted) {
+    const Bytes before = balloons();
+    EXPECT_THAT(ask("new"), HasSubstr("it may fill 1.1 GiB before its balloon can be moved"));
+    EXPECT_EQ(ask_for(Seconds(30), "new"), "");
+    EXPECT_LT(balloons(), before);
+    for (const auto& vm : picture()->vms) EXPECT_GE(vm.balloon, vm.working_set.size) << vm.name;
+    EXPECT_EQ(picture()->level, memory::Level::comfortable);
+}
+
+TEST_F(StartRoom, WhoWasLetStartHasItsRoomKeptUntilItIsSeen) {
+    ASSERT_EQ(ask_for(Seconds(30), "first"), "");
+    EXPECT_THAT(ask_for(Seconds(30), "second"), Not(IsEmpty())) << "there is no room for two";
+    look_for(Seconds(90));
+    EXPECT_EQ(ask_for(Seconds(30), "second"), "") << "the first never came";
+}
+
+TEST_F(StartRoom, WhoAskedFirstIsServedFirst) {
+    EXPECT_THAT(ask("first"), Not(IsEmpty()));
+    cluster.world->advance(Seconds(2));
+    EXPECT_THAT(ask("second"), Not(IsEmpty()));
+    std::string first = "waits";
+    for (int i = 0; i < 20 && !first.empty(); ++i) {
+        cluster.world->advance(Seconds(2));
+        EXPECT_THAT(ask("second"), Not(IsEmpty()));
+        first = ask("first");
+    }
+    EXPECT_EQ(first, "");
+}
+
+TEST_F(StartRoom, WhoDoesNotAskAnyMoreHasGivenUpAndOthersGrowAgain) {
+    ASSERT_THAT(ask("gone"), Not(IsEmpty()));
+    look_for(Seconds(10));
+    const Bytes squeezed = balloons();
+    look_for(Seconds(120));
+    EXPECT_GT(balloons(), squeezed);
+}
+
+TEST_F(StartRoom, WhatBootsMayStillFillIsNotThereForTheNext) {
+    look_for(Seconds(1'800));
+    const Bytes room = *picture()->start_room;
+    make_guest("booting", wanting(mebibytes(100), Bytes(0)));
+    look_for(Seconds(10));
+    EXPECT_LE(*picture()->start_room, room - mebibytes(900)) << "it has touched 160 MiB of its 1 GiB";
+    look_for(Seconds(3'700));
+    EXPECT_GT(*picture()->start_room, room - mebibytes(700)) << "now it is known";
+}
+
+TEST_F(StartRoom, OnAHostWhoseMemoryNobodyKeepsEverythingMayBeStarted) {
+    set_policy(MemoryPolicy::none);
+    look_for(Seconds(10));
+    EXPECT_EQ(ask("new", gibibytes(100)), "");
+    EXPECT_EQ(picture()->start_room, std::nullopt);
+}
+
+TEST_F(StartRoom, AVmThatRunsAlreadyNeedsNone) {
+    EXPECT_EQ(ask(cluster.vm("a")->id.str(), gibibytes(100)), "");
+}
+
+}  // namespace
+}  // namespace ballast::testing
