@@ -195,7 +195,8 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
         std::vector<store::MemoryPoint> points;
         std::vector<store::VmMemoryPoint> vms;
         const auto snapshot = around_->store->snapshot();
-        for (const auto& [host, picture] : *around_->board->all()) {
+        const auto pictures = around_->board->all();  // named: only C++23's newest rule would keep it through the loop
+        for (const auto& [host, picture] : *pictures) {
             if (std::exchange(noted_[host], picture->at) == picture->at) continue;
             points.push_back(point_of(*picture));
             add_vm_points(*picture, *snapshot, vms);

@@ -210,10 +210,10 @@ void Stage::stop_daemon() {
     outsiders_.clear();
     listening_.reset();
     if (store_) store_->close();
-    loop_.reset();  // suspended coroutines die with it, as with the process
+    memory_.reset();  // nobody asks it to stop, so it still listens, by a strand that must not outlive its loop
+    loop_.reset();    // suspended coroutines die with it, as with the process
     clock_.forget_timers();
     router_.reset();
-    memory_.reset();
     services_.reset();
     engine_.reset();
     desk_.reset();
