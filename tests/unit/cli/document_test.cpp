@@ -73,14 +73,14 @@ TEST(Apply, CreatesWhatIsMissing) {
     testing::Script script;
     script.refuses("GET /api/v1/vms/a", 404, "not_found", "no");
     script.accepts("POST /api/v1/vms", "J1");
-    const std::string path = ::testing::TempDir() + "/cli-apply.yaml";
+    const std::string path = ::testing::TempDir() + "/cli-apply-creates.yaml";
     std::ofstream(path) << "kind: vm\nname: a\nspec: {vcpus: 2}\n";
     EXPECT_EQ(testing::ballast(script, {"vm", "apply", "-f", path, "--no-wait"}).exit, 0);
     EXPECT_EQ(script.requests.back().body, R"({"name":"a","spec":{"vcpus":2},"start":true})");
 }
 
 TEST(Apply, ChangesWhatMayChangeAndRefusesTheRest) {
-    const std::string path = ::testing::TempDir() + "/cli-apply.yaml";
+    const std::string path = ::testing::TempDir() + "/cli-apply-changes.yaml";
     std::ofstream(path) << "kind: vm\nname: a\nspec: {memory: 256M, labels: {x: '1'}}\n";
     testing::Script script;
     script.on("GET /api/v1/vms/a", R"({"spec":{"memory_bytes":268435456,"labels":{}}})", 200, {{"etag", "\"3\""}});
