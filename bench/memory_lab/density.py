@@ -93,6 +93,7 @@ class Run:
 
     def __init__(self, contender: Contender, bed: Bed, pace: Pace) -> None:
         self.contender, self.bed, self.pace = contender, bed, pace
+        self.borne: Outcome | None = None
 
     def troubles(self) -> tuple[int, int]:
         """Guests and QEMUs that memory cost their life so far."""
@@ -143,11 +144,17 @@ class Run:
             if guests or kills:
                 return f"with {len(self.bed.guests)} VMs {guests} guests ran out of memory, the host's OOM killer took {kills}"
             worst = self.worst_of_late(worked)
+            self.note_borne(worked, worst)
             say(f"density/{self.contender.name}: {len(self.bed.guests)} VMs, worst loss {worst:.1%}, "
                 f"{self.bed.eye.figures().free / MIB:.0f} MiB free, {worked - begin:.0f} s to its working set")
             if worst > 2 * MOST_LOSS:  # so short a time says less than the window: only what is clear ends it
                 return f"with {len(self.bed.guests)} VMs one lost {worst:.1%} of its rate"
         return f"{self.pace.most} VMs are the most that are tried"
+
+    def note_borne(self, since: float, worst: float) -> None:
+        """Where a step is as long as the window, it is one: whom the next guest's start kills was kept until then."""
+        if self.pace.step_s * self.contender.steps >= self.pace.window_s and worst <= MOST_LOSS:
+            self.borne = Outcome(len(self.bed.guests), self._losses(since), least_free=self.bed.eye.least_free(since) / MIB)
 
     def outcome(self) -> Outcome:
         """The largest number of guests that a whole window bears out."""
@@ -161,8 +168,14 @@ class Run:
             found.ended = ended
             say(f"density/{self.contender.name}: {found.vms} VMs, losses {' '.join(f'{one:.1%}' for one in found.losses)}")
             if found.kept or found.vms <= 1:
-                return found
+                return self.better(found)
             self.bed.shrink_to(found.vms - 1)
+
+    def better(self, found: Outcome) -> Outcome:
+        """Of the last window and of what was borne before: some rules lose guests that had their place to the start of one more."""
+        if self.borne is None or self.borne.vms <= found.vms:
+            return found
+        return dataclasses.replace(found, vms=self.borne.vms, losses=self.borne.losses, least_free=self.borne.least_free)
 
     def _falls(self, ended: str) -> int:
         """Whether the last guest was one too many: it lives, but somebody paid for it."""
