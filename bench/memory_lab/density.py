@@ -24,6 +24,7 @@ FIXED_RATIO = 1.5
 CORES = os.cpu_count() or 1
 BUSY = 0.70  # beyond it the two cores might be the limit, not the memory
 NEAR_EDGE_S = 2.0
+SLOWLY = 4  # MOM takes 5 % of a guest each 10 s: between two guests it has a minute
 PATIENCE = 40  # refusals in a row, before no more is asked: each is a step in which more is learned of those that run
 
 
@@ -66,6 +67,7 @@ class Contender:
     grows: bool = False
     controller: type[Controller] = Controller
     scan: Scan = PAUSED
+    steps: int = 1  # of the pace, between two guests: a rule that takes its time has it
 
 
 def contenders(shape: Shape, memory_mib: int, named: bool) -> dict[str, Contender]:
@@ -76,8 +78,8 @@ def contenders(shape: Shape, memory_mib: int, named: bool) -> dict[str, Contende
     return {one.name: one for one in (
         Contender("none", plain, fit),
         Contender("ratio_1.5", plain, fixed),
-        Contender("mom", plain, fixed, True, Mom),
-        Contender("proxmox", plain, fixed, True, Proxmox),
+        Contender("mom", plain, fixed, True, Mom, steps=SLOWLY),
+        Contender("proxmox", plain, fixed, True, Proxmox, steps=SLOWLY),
         Contender("balanced", lambda: BallastBed(shape, memory_mib, "balanced", named), fit, True, Controller, KERNEL),
         Contender("dense", lambda: BallastBed(shape, memory_mib, "dense", named), fit, True, Controller, KERNEL),
     )}
@@ -136,7 +138,7 @@ class Run:
                 time.sleep(self.pace.step_s)  # what is refused now may fit once more is known of those that run
                 continue
             refused, worked = 0, time.monotonic()
-            time.sleep(self.pace.step_s)
+            time.sleep(self.pace.step_s * self.contender.steps)
             guests, kills = (now - then for now, then in zip(self.troubles(), before))
             if guests or kills:
                 return f"with {len(self.bed.guests)} VMs {guests} guests ran out of memory, the host's OOM killer took {kills}"

@@ -148,6 +148,13 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
         }
         memory.suspend_space = room_at(said, save_folder).value_or(Bytes(0));
     }
+    const bool told = stats.total.count() > 0 || (seen.reading && seen.reading->total && seen.reading->free);
+    if (!told)
+        return fail(
+            Code::unimplemented,
+            "libvirt on host {} shows nothing of its memory, so nobody's balloon is moved there; give it a node "
+            "exporter (ballast host set {} --exporter URL)",
+            host.name, host.name);
     const Bytes part = host.settings.memory_capacity.value_or(memory.total);
     if (part < memory.total)
         count_part(memory, part, stats);

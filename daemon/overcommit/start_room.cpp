@@ -33,13 +33,15 @@ store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
     const Timestamp now = around_->clock->now();
     coming_.try_emplace(vm, Coming{.needed = needed, .first = now}).first->second.last = now;
     co_await await_look();
-    BALLAST_CO_CHECK(co_await look());
+    const auto looked = co_await look();
     const auto mine = coming_.find(vm);
     if (mine == coming_.end()) co_return std::string();  // it is there
-    if (!acts_) {
+    const bool never_read = decided_ == Timestamp{};
+    if (never_read || !acts_) {  // nobody's balloon is moved there
         coming_.erase(mine);
         co_return std::string();
     }
+    if (!looked) co_return std::unexpected(looked.error());
     Bytes before_it;
     for (const auto& [other, coming] : coming_)
         if (other != vm && (coming.let || std::pair(coming.first, other) < std::pair(mine->second.first, vm)))

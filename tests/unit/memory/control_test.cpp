@@ -145,6 +145,20 @@ TEST(Control, AHostOfPolicyNoneIsOnlyWatched) {
     EXPECT_THAT(bed.sweep().acts, IsEmpty());
 }
 
+TEST(Control, WhatNobodyWasPromisedIsThereForAVmThatStarts) {
+    Bed bed(gibibytes(16));
+    for (const char* name : {"a", "b", "c"}) bed.add(name, gibibytes(1));
+    const Bytes own = gibibytes(1);  // of the host
+    const Bytes left = gibibytes(16) - own - (gibibytes(4) + mebibytes(100)) * 3;
+    EXPECT_EQ(bed.sweep().start_room, left)
+        << "all three boot: all else is theirs to fill, and the reserve is not kept";
+    EXPECT_EQ(bed.last.start_room_made, left);
+    bed.add("d", gibibytes(1));
+    EXPECT_EQ(bed.sweep().start_room, Bytes(0)) << "now the host is overcommitted";
+    bed.sweep(12);
+    EXPECT_GT(bed.last.start_room, gibibytes(4)) << "nobody boots any more, and balloons went down";
+}
+
 TEST(Control, LeavesAloneWhomItMustAndSaysWhy) {
     Bed bed = a_full_bed();
     bed.vm("vm0").policy = MemoryPolicy::none;

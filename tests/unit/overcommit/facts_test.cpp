@@ -56,6 +56,17 @@ TEST(HostMemoryFacts, AreTheMachinesWhereVmsMayHaveAllOfIt) {
     EXPECT_EQ(memory->suspend_space, Bytes(0)) << "nobody says what room there is, so there is none";
 }
 
+TEST(HostMemoryFacts, OfAHostThatShowsNoneAreRefusedUnlessItsExporterSpeaks) {
+    const Host host = a_host("h1").build();
+    const auto nothing = host_memory(host, {}, {});
+    ASSERT_FALSE(nothing);
+    EXPECT_EQ(nothing.error().code(), Code::unimplemented);
+    EXPECT_THAT(nothing.error().message(), HasSubstr("libvirt on host h1 shows nothing of its memory"));
+    const auto told = host_memory(host, {}, exporter(gibibytes(16), gibibytes(9), gibibytes(1)));
+    ASSERT_TRUE(told) << told.error().chain();
+    EXPECT_EQ(told->free, gibibytes(9));
+}
+
 TEST(HostMemoryFacts, OfAPartAreWhatItsQemusLeaveOfIt) {
     Host host = a_host("h1").build();
     host.settings.memory_capacity = gibibytes(4);

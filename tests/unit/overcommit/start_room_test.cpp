@@ -101,6 +101,21 @@ TEST_F(StartRoom, OnAHostWhoseMemoryNobodyKeepsEverythingMayBeStarted) {
     EXPECT_EQ(picture()->start_room, std::nullopt);
 }
 
+TEST_F(StartRoom, WhereMemoryWasNeverReadNobodyCanSayAndEverythingMayBeStarted) {
+    begin();
+    cluster.world->faults().fail_next("h1", drivers::simulated::Call::read_memory,
+                                      Error(Code::unimplemented, "no statistics"));
+    EXPECT_EQ(ask("new", gibibytes(100)), "");
+}
+
+TEST_F(StartRoom, WhereMemoryCanNoLongerBeReadItIsSaid) {
+    cluster.world->faults().fail_next("h1", drivers::simulated::Call::read_memory,
+                                      Error(Code::unavailable, "libvirtd restarts"));
+    const auto asked = run(*cluster.io, keeper->room_to_start(VmId("new"), needed));
+    ASSERT_FALSE(asked);
+    EXPECT_THAT(asked.error().chain(), HasSubstr("libvirtd restarts"));
+}
+
 TEST_F(StartRoom, AVmThatRunsAlreadyNeedsNone) {
     EXPECT_EQ(ask(cluster.vm("a")->id.str(), gibibytes(100)), "");
 }
