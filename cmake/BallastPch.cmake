@@ -1,6 +1,6 @@
 # Precompiled headers (docs/adr/0016): what libraries bring, never a header of Ballast, so that a touched file rebuilds no more than before. One for
 # each way of compiling: optimised, optimised lightly (the client), and not at all (tests). A source with flags of its own names none.
-option(BALLAST_PCH "Precompile the headers of libraries (the release preset)" OFF)
+option(BALLAST_PCH "Precompile the headers of libraries (the presets release and tsan)" OFF)
 
 # Clang refuses to mix -fPIE and -fPIC, and programs share the header of their libraries.
 if(BALLAST_PCH)

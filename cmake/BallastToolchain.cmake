@@ -37,6 +37,7 @@ set(BALLAST_TEST_OPTIONS "$<$<CONFIG:Release>:-O0>")
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 if(BALLAST_SANITIZE)
+  set(BALLAST_TEST_OPTIONS) # tests as the rest: stacks are read in them, too
   add_compile_options(-O1 -fsanitize=${BALLAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${BALLAST_SANITIZE})
 endif()
