@@ -77,6 +77,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
         Timestamp first;  ///< asked
         Timestamp last;
         bool let = false;
+        int asking = 0;  ///< questions that wait for a look
     };
     void forget_those_who_came(const Sweep& sweep);
     [[nodiscard]] Bytes coming() const;

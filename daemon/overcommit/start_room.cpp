@@ -18,7 +18,7 @@ void Keeper::forget_those_who_came(const Sweep& sweep) {
         const auto& [vm, coming] = one;
         const bool came = std::ranges::find(sweep.vms, vm, &memory::VmMemory::id) != sweep.vms.end();
         const Milliseconds since = sweep.now - coming.last;
-        return came || since > (coming.let ? is_not_coming : gives_up);
+        return came || (coming.asking == 0 && since > (coming.let ? is_not_coming : gives_up));
     });
 }
 
@@ -31,17 +31,21 @@ Bytes Keeper::coming() const {
 store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
     const auto self = shared_from_this();
     const Timestamp now = around_->clock->now();
-    coming_.try_emplace(vm, Coming{.needed = needed, .first = now}).first->second.last = now;
+    Coming& asked = coming_.try_emplace(vm, Coming{.needed = needed, .first = now}).first->second;
+    asked.last = now;
+    ++asked.asking;
     co_await await_look();
     const auto looked = co_await look();
     const auto mine = coming_.find(vm);
     if (mine == coming_.end()) co_return std::string();  // it is there
+    --mine->second.asking;
     const bool never_read = decided_ == Timestamp{};
     if (never_read || !acts_) {  // nobody's balloon is moved there
         coming_.erase(mine);
         co_return std::string();
     }
     if (!looked) co_return std::unexpected(looked.error());
+    if (decided_ < now) co_return std::string("the host's memory is still being looked at");
     Bytes before_it;
     for (const auto& [other, coming] : coming_)
         if (other != vm && (coming.let || std::pair(coming.first, other) < std::pair(mine->second.first, vm)))
