@@ -87,6 +87,7 @@ asio::awaitable<void> MemoryDesk::begin() {
     if (!texts) spdlog::warn("what was known of the hosts' memory can't be read: {}", texts.error().chain());
     if (texts)
         for (auto& [host, text] : *texts) kept_.emplace(HostId(host), std::move(text));
+    begun_ = true;
     if (const auto written = co_await write_policies(); !written)
         spdlog::warn("the hosts' memory policies can't be written: {}", written.error().chain());
     for (const auto& host : around_->store->snapshot()->hosts.rows()) follow(host->id);
@@ -104,6 +105,7 @@ void MemoryDesk::follow(const HostId& host) {
 }
 
 void MemoryDesk::on_commit(const std::vector<Event>& events) {
+    if (!begun_) return;  // a keeper that is made without what was kept takes Ballast's own settings for those it found
     bool hosts_changed = false;
     for (const Event& event : events) {
         if (event.subject_kind != "host") continue;

@@ -52,6 +52,7 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     std::map<HostId, std::string> kept_;
     std::map<HostId, Timestamp> noted_;  ///< the sweep that history has
     std::unique_ptr<store::Subscription> subscription_;
+    bool begun_ = false;  ///< what was kept is read: hosts may be followed
     bool writing_ = false;
 };
 

@@ -1,4 +1,5 @@
 // The guests of many hosts get their memory back before a stop, though some of the hosts do not answer.
+#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 
 #include "daemon/overcommit/memory_desk.h"
@@ -20,6 +21,10 @@ constexpr int hosts = 6;
 /// Six hosts with two idle guests each, which a desk has squeezed.
 class GivingBack : public ::testing::Test {
   protected:
+    GivingBack() {
+        settings.read_interval = Milliseconds(1);
+        settings.give_back_on_stop = true;
+    }
     void squeeze(std::size_t at_once, Milliseconds time) {
         for (int i = 1; i <= hosts; ++i) {
             cluster.world->faults().set_memory(host(i), gibibytes(2));
@@ -27,22 +32,28 @@ class GivingBack : public ::testing::Test {
             ASSERT_NO_FATAL_FAILURE(keep_by(MemoryPolicy::balanced, i));  // else it has no room for the second guest
             for (const char* guest : {"a", "b"}) ASSERT_NO_FATAL_FAILURE(make_guest(i, guest));
         }
-        jobs::Services services;
-        services.executor = cluster.io->get_executor();
-        services.store = cluster.store;
-        services.hosts = cluster.registry;
-        services.clock = cluster.world;
-        MemorySettings settings;
-        settings.read_interval = Milliseconds(1);
-        settings.give_back_on_stop = true;
         settings.give_back = {.at_once = at_once, .time = time};
-        desk = std::make_shared<MemoryDesk>(services, board, settings);
-        desk->start();
+        start_desk();
         ASSERT_TRUE(cluster.until([this] {
             for (int i = 1; i <= hosts; ++i)
                 if (squeezed_at(i) < 2) return false;
             return true;
         }));
+    }
+    void start_desk() {
+        jobs::Services services;
+        services.executor = cluster.io->get_executor();
+        services.store = cluster.store;
+        services.hosts = cluster.registry;
+        services.clock = cluster.world;
+        board = std::make_shared<overcommit::PictureBoard>();
+        desk = std::make_shared<MemoryDesk>(services, board, settings);
+        desk->start();
+    }
+    [[nodiscard]] std::int64_t pages_to_scan(int i) {
+        const auto driver = cluster.registry->reachable(cluster.host(host(i))->id);
+        const auto stats = run(*cluster.io, (*driver)->memory().read());
+        return stats->ksm->settings.pages_to_scan;
     }
     static std::string host(int i) { return "h" + std::to_string(i); }
     static std::string name(int i, const std::string& guest) { return guest + std::to_string(i); }
@@ -84,7 +95,8 @@ class GivingBack : public ::testing::Test {
     }
 
     SimCluster cluster{hosts};
-    std::shared_ptr<overcommit::PictureBoard> board = std::make_shared<overcommit::PictureBoard>();
+    std::shared_ptr<overcommit::PictureBoard> board;
+    MemorySettings settings;
     std::shared_ptr<MemoryDesk> desk;
 };
 
@@ -130,6 +142,27 @@ TEST_F(GivingBack, BeginsWithTheHostsThatAnswer) {
     ASSERT_TRUE(run(*cluster.io, desk->stop()));
     for (const int i : {3, 4, 5, 6}) EXPECT_EQ(squeezed_at(i), 0) << host(i);
     EXPECT_THAT(told(), SizeIs(2));
+}
+
+/// What a daemon that was killed left in the store: the first to come, before all that is read, is an event of a host.
+TEST_F(GivingBack, KnowsWhatADaemonBeforeItFoundThoughAHostChangesWhileItBegins) {
+    const std::int64_t found = pages_to_scan(1);
+    settings.give_back_on_stop = false;
+    ASSERT_NO_FATAL_FAILURE(squeeze(2, Milliseconds(30'000)));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    ASSERT_NE(pages_to_scan(1), found);
+    settings.give_back_on_stop = true;
+    start_desk();
+    boost::asio::io_context meanwhile;
+    ASSERT_TRUE(run(meanwhile, cluster.store->write({}, [this](store::Transaction& transaction) -> Result<void> {
+        Host row = *cluster.host(host(1));
+        row.state_reason = "by a test";
+        transaction.put(std::move(row), {"host.changed", "by a test"});
+        return {};
+    })));
+    ASSERT_TRUE(cluster.until([this] { return board->find(cluster.host(host(1))->id) != nullptr; }));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+    EXPECT_EQ(pages_to_scan(1), found);
 }
 
 }  // namespace
