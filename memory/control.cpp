@@ -221,6 +221,16 @@ Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const 
     return Sweep(host, vms, before, policy, now, options).made();
 }
 
+void forget_what_was_asked(HostMemo& next, const HostMemo& before) {
+    next.ksm = before.ksm;
+    next.ksm.at = {};  // nobody watched it meanwhile
+    next.owed = before.owed;
+    for (auto& [vm, memo] : next.vms) {
+        const auto known = before.vms.find(vm);
+        memo.follow = known != before.vms.end() ? known->second.follow : FollowMemo{};
+    }
+}
+
 bool sweep_at_once(std::span<const VmMemory> vms, const HostMemo& before, const ControlOptions& options) {
     return before.owed > Bytes(0) || std::ranges::any_of(vms, [&](const VmMemory& vm) {
                const auto known = before.vms.find(vm.id);

@@ -74,7 +74,7 @@ struct Decisions {
     Admission risk;               ///< of the VMs that are there
     bool admits = true;           ///< more VMs, as far as this host's level says
     Bytes start_room;             ///< a VM that fills so much as it boots brings nobody into danger
-    Bytes start_room_made;        ///< the same once balloons have taken all that is above working sets and margins
+    Bytes start_room_made;        ///< the same once those that boot now are known and balloons took what is above needs
     HostLedger ledger;
     std::vector<VmView> vms;  ///< in the order of the sweep
     friend bool operator==(const Decisions&, const Decisions&) = default;
@@ -90,6 +90,10 @@ struct Controlled {
 
 [[nodiscard]] Controlled control(const HostMemory& host, std::span<const VmMemory> vms, const HostMemo& before,
                                  MemoryPolicy policy, Timestamp now, const ControlOptions& options = {});
+
+/// For decisions that are not carried out: what was to be set is neither waited for nor, when it is not so, taken for
+/// somebody else's doing. What was learned stays.
+void forget_what_was_asked(HostMemo& next, const HostMemo& before);
 
 /// The fast path: whether a guest lacks memory since the last sweep, or something is lent that must be taken back, so
 /// that the next one must not wait for its turn.

@@ -170,6 +170,7 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
     memory::Controlled made = memory::control(sweep->host, sweep->vms, memo_, policy, sweep->now, options);
     const auto decisions = std::make_shared<const memory::Decisions>(std::move(made.decisions));
     const memory::Level before = memo_.ladder.level;
+    if (!may_act(*sweep)) memory::forget_what_was_asked(made.next, memo_);
     memo_ = std::move(made.next);
     std::erase_if(shrunk_,
                   [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });

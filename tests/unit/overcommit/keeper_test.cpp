@@ -191,6 +191,21 @@ TEST_F(KeeperTest, BlamesNobodyForSettingsOfWhichItDoesNotKnowWhetherTheyWereMad
     }
 }
 
+TEST_F(KeeperTest, TakesNothingForDoneThatItMayNotCarryOut) {
+    for (const char* name : {"a", "b", "c", "d", "e"}) make_guest(name, idle(mebibytes(700)));
+    change_host([](Host& host) { host.managed = false; });
+    look_for(Seconds(300));
+    for (const auto& vm : picture()->vms) EXPECT_EQ(vm.balloon, gibibytes(1)) << vm.name;
+    change_host([](Host& host) { host.managed = true; });
+    look_for(Seconds(60));
+    EXPECT_NE(picture()->ksm.state, memory::KsmState::foreign) << picture()->standing_back;
+    EXPECT_THAT(told("host.ksm"), IsEmpty());
+    for (const auto& vm : picture()->vms) {
+        EXPECT_EQ(vm.left_alone, "") << vm.name;
+        EXPECT_LT(vm.balloon, gibibytes(1)) << vm.name;
+    }
+}
+
 TEST_F(KeeperTest, ShowsWhatKsmIsSetToWhatBallastSetWhatItFoundAndWhoElseSetsIt) {
     const auto settings = [this] {
         return run(*cluster.io, (*cluster.registry->reachable(host_id()))->memory().read())->ksm->settings;
