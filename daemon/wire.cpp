@@ -251,6 +251,7 @@ jobs::Settings Wired::job_settings() const {
     settings.curve_age = std::chrono::duration_cast<Seconds>(config_.migration.curve_age);
     settings.migration_policy = policy_defaults(config_.migration);
     settings.balance = balance_settings(config_.balance);
+    settings.room_timeout = config_.memory.start_wait;
     return settings;
 }
 

@@ -94,18 +94,21 @@ class Sweep {
                 .policy = &policy_of(vm.policy)};
     }
 
-    /// Whoever boots may take all it has before its balloon is moved. What nobody was promised is there in any case:
-    /// with it the host is not overcommitted.
+    /// Whoever boots may take all it has before its balloon is moved; a start waits until that is over, so what can be
+    /// made leaves it out. Who is never believed may take it at any time. What nobody was promised is there in any
+    /// case: with it the host is not overcommitted.
     void find_start_room(Bytes squeezable) {
         Bytes kept = pressed_below(reserve_);
+        Bytes booting;
         Bytes promised = budget_.own;
         for (std::size_t i = 0; i < vms_.size(); ++i) {
             promised += vms_[i].maximum + vms_[i].overhead;
-            if (working_sets_[i].guessed)
-                kept += saturating_sub(vms_[i].reading.balloon + vms_[i].overhead, vms_[i].reading.resident);
+            if (!working_sets_[i].guessed) continue;
+            Bytes& filled = working_sets_[i].trust == Trust::trusted ? booting : kept;
+            filled += saturating_sub(vms_[i].reading.balloon + vms_[i].overhead, vms_[i].reading.resident);
         }
         const Bytes left = saturating_sub(host_.total, promised);
-        out_.start_room = std::max(saturating_sub(budget_.available, kept), left);
+        out_.start_room = std::max(saturating_sub(budget_.available, kept + booting), left);
         out_.start_room_made = std::max(saturating_sub(budget_.available + squeezable, kept), left);
     }
 

@@ -177,11 +177,13 @@ struct MemoryConfig {
     Milliseconds sweep_interval{10'000};
     Milliseconds exporter_timeout{2'000};
     Milliseconds first_guess{3'600'000};
+    Milliseconds start_wait{120'000};
     OnStop on_stop = OnStop::keep;
     friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };
 BOOST_DESCRIBE_STRUCT(MemoryConfig, (),
-                      (policy, labels, read_interval, sweep_interval, exporter_timeout, first_guess, on_stop))
+                      (policy, labels, read_interval, sweep_interval, exporter_timeout, first_guess, start_wait,
+                       on_stop))
 
 struct LogConfig {
     LogLevel level = LogLevel::info;

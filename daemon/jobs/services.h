@@ -33,7 +33,7 @@ struct Settings {
     Milliseconds pull_stall{10'000};        ///< a pull phase without progress for this long is paused and resumed
     Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
     Seconds start_timeout{120};
-    Seconds room_timeout{60};  ///< that a start waits for the memory that its guest may fill
+    Milliseconds room_timeout{120'000};  ///< that a start waits for the memory that its guest may fill
     migration::PolicyDefaults migration_policy;
     BalanceSettings balance;
 };

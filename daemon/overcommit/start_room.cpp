@@ -31,7 +31,7 @@ Bytes Keeper::coming() const {
 store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
     const auto self = shared_from_this();
     const Timestamp now = around_->clock->now();
-    Coming& asked = coming_.try_emplace(vm, Coming{.needed = needed, .first = now}).first->second;
+    Coming& asked = coming_.try_emplace(vm, Coming{.needed = needed, .first = now, .last = now}).first->second;
     asked.last = now;
     ++asked.asking;
     co_await await_look();

@@ -75,7 +75,7 @@ class SimCluster {
     /// Why a VM may not be started yet: the test's own, at any time.
     std::function<std::string(const VmId& vm, const HostId& host)> no_room_to_start;
     /// That long a start waits for it: the test's own, before the first restart().
-    Seconds room_timeout{60};
+    Milliseconds room_timeout{60'000};
 
   private:
     void start_daemon();

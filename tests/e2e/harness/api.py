@@ -110,7 +110,7 @@ class Api:
         row: dict[str, Any] = self.get(f"/jobs/{job}")
         return row
 
-    def wait_job(self, job: str, seconds: float = 90) -> dict[str, Any]:
+    def wait_job(self, job: str, seconds: float = 150) -> dict[str, Any]:
         """The job once it has ended, however it ended."""
         last: dict[str, Any] = {}
 
@@ -123,14 +123,14 @@ class Api:
         except AssertionError as error:
             raise AssertionError(f"job {job} did not end in {seconds} s: {json.dumps(last)[:1500]}") from error
 
-    def run_job(self, path: str, body: Any = None, seconds: float = 90) -> dict[str, Any]:
+    def run_job(self, path: str, body: Any = None, seconds: float = 150) -> dict[str, Any]:
         """Asks for a job and waits until it has succeeded."""
         job = self.wait_job(self.post(path, body)["id"], seconds)
         if job["state"] != "succeeded":
             raise AssertionError(f"job {job['kind']} {job['state']}: {json.dumps(job.get('error'))}")
         return job
 
-    def refusal(self, path: str, body: Any = None, seconds: float = 60) -> str:
+    def refusal(self, path: str, body: Any = None, seconds: float = 150) -> str:
         """Why it was refused: by the call itself, or by the job that it became. Fails when it was not."""
         try:
             job = self.wait_job(self.post(path, body)["id"], seconds)
