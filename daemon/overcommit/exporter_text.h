@@ -13,11 +13,11 @@ namespace ballast::overcommit {
 
 /// One scrape. Counters are since the host's boot; what it does not say is empty.
 struct ExporterReading {
-    std::optional<Bytes> total;
-    std::optional<Bytes> free;
-    std::optional<Bytes> cached;             ///< page cache and buffers
-    std::optional<double> pressure_seconds;  ///< PSI memory, some: time in which a task waited for memory
-    std::optional<double> swapped_in_pages;
+    std::optional<Bytes> total = {};
+    std::optional<Bytes> free = {};
+    std::optional<Bytes> cached = {};             ///< page cache and buffers
+    std::optional<double> pressure_seconds = {};  ///< PSI memory, some: time in which a task waited for memory
+    std::optional<double> swapped_in_pages = {};
     struct Filesystem {
         std::string mount_point;
         Bytes available;

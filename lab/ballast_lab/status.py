@@ -40,6 +40,7 @@ def _describe_host(lab: Lab, host: Host) -> dict[str, Any]:
         "qemu_pids": hosts.qemu_pids(host),
         "memory_limit_bytes": lab.memory_mib * cgroup.MIB,
         "memory_used_bytes": cgroup.used_bytes(host),
+        "memory_cached_bytes": cgroup.cached_bytes(host),
         "oom_kills": cgroup.oom_kills(host),
         "exporter": exporter.url_of(lab, host),
         "cgroup": str(cgroup.host_group(host)),
