@@ -312,8 +312,8 @@ Result<void> Wired::run_jobs() {
     services.shrink_before_move = [memory = memory_](VmId vm, BytesPerSecond bandwidth) {
         return memory->shrink_before_move(std::move(vm), bandwidth);
     };
-    services.room_to_start = [memory = memory_](VmId vm, HostId host) {
-        return memory->room_to_start(std::move(vm), std::move(host));
+    services.room_for = [memory = memory_](VmId vm, HostId host) {
+        return memory->room_for(std::move(vm), std::move(host));
     };
     engine_ = std::make_shared<jobs::Engine>(std::move(services));
     engine_->start();

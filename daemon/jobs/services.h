@@ -33,7 +33,7 @@ struct Settings {
     Milliseconds pull_stall{10'000};        ///< a pull phase without progress for this long is paused and resumed
     Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
     Seconds start_timeout{120};
-    Milliseconds room_timeout{120'000};  ///< that a start waits for the memory that its guest may fill
+    Milliseconds room_timeout{120'000};  ///< that a start or a move waits for the memory that its guest may fill
     migration::PolicyDefaults migration_policy;
     BalanceSettings balance;
 };
@@ -44,8 +44,9 @@ class Placer;
 /// Makes a VM smaller before it is moved, where sending less takes less time than that; returns when its guest has
 /// followed, or has had its time.
 using ShrinkBeforeMove = std::function<store::Task<>(VmId vm, BytesPerSecond bandwidth)>;
-/// Whether a guest that boots finds the memory that it may fill on the host; empty: it does, else why not yet.
-using RoomToStart = std::function<store::Task<std::string>(VmId vm, HostId host)>;
+/// Whether a guest that boots there, or comes, finds the memory that it may fill on the host; empty: it does, else why
+/// not yet.
+using RoomFor = std::function<store::Task<std::string>(VmId vm, HostId host)>;
 class PlanDesk;
 
 struct Services {
@@ -62,7 +63,7 @@ struct Services {
     /// How hosts that may take a VM are compared: the cluster's policies, what VMs use, and `memory`. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
     ShrinkBeforeMove shrink_before_move = {};  ///< empty: VMs are moved as they are
-    RoomToStart room_to_start = {};            ///< empty: VMs are started at once
+    RoomFor room_for = {};                     ///< empty: VMs are started, and moved, at once
     /// What is known of the memory that VMs want (scheduler/memory_admission.h); null: nothing. Loop thread.
     std::function<std::shared_ptr<const scheduler::MemoryAdmission>()> memory = [] { return nullptr; };
     std::shared_ptr<Placer> placer = {};  ///< where VMs go; the engine makes it where none is given

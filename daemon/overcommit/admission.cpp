@@ -65,15 +65,21 @@ MemoryAnswer refused_in_danger(const Host& host, const HostPicture& picture) {
                                  picture.level_why.empty() ? "" : ": ", picture.level_why)};
 }
 
-/// It could not be started there, whatever its working set is going to be.
-MemoryAnswer refused_for_its_boot(const MemoryQuestion& question, Bytes room) {
-    const Bytes fills = question.fresh.demand.maximum;
-    return {.admitted = false,
-            .about_minimums = false,
-            .risk = 1,
-            .missing = fills - room,
-            .words = fmt::format("it may fill {} as it boots, and {} has {} for VMs that start: {} are missing", fills,
-                                 question.host.name, room, fills - room)};
+/// It could not come there, whatever its working set is going to be. Nothing: it could, or is there already.
+std::optional<MemoryAnswer> refused_as_it_comes(const MemoryQuestion& question, const HostPicture& picture,
+                                                const VmPicture* elsewhere) {
+    if (!picture.start_room || is_there(picture, question.fresh.vm)) return std::nullopt;
+    const Bytes fills = elsewhere != nullptr ? brought_by(*elsewhere) : question.fresh.demand.maximum;
+    if (*picture.start_room >= fills) return std::nullopt;
+    const Bytes missing = fills - *picture.start_room;
+    return MemoryAnswer{.admitted = false,
+                        .about_minimums = false,
+                        .risk = 1,
+                        .missing = missing,
+                        .words = fmt::format("it {} {}{}, and {} has {} for VMs that come: {} are missing",
+                                             elsewhere != nullptr ? "brings" : "may fill", fills,
+                                             elsewhere != nullptr ? "" : " as it boots", question.host.name,
+                                             *picture.start_room, missing)};
 }
 
 /// What the host uses itself: what is reserved for it, or what was found, where that is more (memory/budget.h).
@@ -193,9 +199,10 @@ MemoryAnswer Admissions::admits(const MemoryQuestion& question) const {
     const HostPicture* picture = picture_of(question.host);
     if (picture != nullptr && in_danger(*picture) && !is_there(*picture, question.fresh.vm))
         return refused_in_danger(question.host, *picture);
-    const bool boots = !vms_.contains(question.fresh.vm);
-    if (boots && picture != nullptr && picture->start_room && *picture->start_room < question.fresh.demand.maximum)
-        return refused_for_its_boot(question, *picture->start_room);
+    const auto known = vms_.find(question.fresh.vm);
+    if (picture != nullptr)
+        if (auto refused = refused_as_it_comes(question, *picture, known != vms_.end() ? known->second.vm : nullptr))
+            return *std::move(refused);
     std::vector<memory::Demand> demands;
     demands.reserve(question.there.size() + 1);
     for (const MemoryPart& part : question.there) demands.push_back(demand_of(part, question.host));

@@ -57,8 +57,8 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     store::Task<> look();
     /// See MemoryDesk::shrink_before_move.
     store::Task<> shrink(VmId vm, BytesPerSecond bandwidth);
-    /// See MemoryDesk::room_to_start.
-    store::Task<std::string> room_to_start(VmId vm, Bytes needed);
+    /// See MemoryDesk::room_for.
+    store::Task<std::string> room_for(VmId vm, Bytes needed);
     /// The last looks of a clean stop: guests get back what is physically free (SAFETY.md 12).
     store::Task<> give_back();
 
@@ -71,7 +71,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
         std::vector<memory::VmMemory> vms;
         Timestamp now;
     };
-    /// A VM that waits for its start, or was let start and is not seen yet.
+    /// A VM that waits for its start or its move, or was let come and is not seen yet.
     struct Coming {
         Bytes needed;
         Timestamp first;  ///< asked

@@ -165,6 +165,7 @@ asio::awaitable<void> MemoryDesk::look_for_ever(HostId host) {
 
 drivers::Task<> MemoryDesk::keep_all() {
     std::vector<std::pair<std::string, std::string>> texts;
+    texts.reserve(keepers_.size() + kept_.size());
     for (const auto& [host, keeper] : keepers_) texts.emplace_back(kept_under + host.str(), keeper->kept());
     for (const auto& [host, text] : kept_)
         if (!around_->store->snapshot()->hosts.find(host)) texts.emplace_back(kept_under + host.str(), "");
@@ -211,14 +212,19 @@ asio::awaitable<void> MemoryDesk::note_for_ever() {
     }
 }
 
-drivers::Task<std::string> MemoryDesk::room_to_start(VmId vm, HostId host) {
+drivers::Task<std::string> MemoryDesk::room_for(VmId vm, HostId host) {
     const auto self = shared_from_this();
     const auto snapshot = around_->store->snapshot();
     const auto row = snapshot->vms.find_ptr(vm);
     const auto at = snapshot->hosts.find_ptr(host);
     const auto keeper = keepers_.find(host);
     if (keeper == keepers_.end() || !row || !at) co_return std::string();
-    co_return co_await keeper->second->room_to_start(vm, scheduler::memory_demand(row->spec, *at));
+    Bytes fills = scheduler::memory_demand(row->spec, *at);
+    if (row->host && row->host != host)
+        if (const auto picture = around_->board->find(*row->host))
+            if (const auto there = std::ranges::find(picture->vms, vm, &VmPicture::vm); there != picture->vms.end())
+                fills = brought_by(*there);
+    co_return co_await keeper->second->room_for(vm, fills);
 }
 
 drivers::Task<> MemoryDesk::shrink_before_move(VmId vm, BytesPerSecond bandwidth) {

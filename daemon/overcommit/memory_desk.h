@@ -27,12 +27,12 @@ class MemoryDesk : public std::enable_shared_from_this<MemoryDesk> {
     /// Never fails a move: what goes wrong is logged. The host that it comes to gives it back.
     drivers::Task<> shrink_before_move(VmId vm, BytesPerSecond bandwidth);
 
-    /// Before a VM is started on the host: a guest that boots may fill all its memory before its balloon can be moved,
-    /// so that much must be there without bringing anybody into danger; others are made smaller for it in haste. Empty:
-    /// it may be started. Else why not yet: ask again within seconds, or it counts as given up. Who was let start has
-    /// its room kept until it is seen. On hosts whose memory nobody keeps everything may be started. Errors: those of
-    /// the driver and the store.
-    drivers::Task<std::string> room_to_start(VmId vm, HostId host);
+    /// Before a VM is started on the host, or moved to it: a guest that boots may fill all its memory before its
+    /// balloon can be moved, and one that comes what it has in memory already. So much must be there without bringing
+    /// anybody into danger; others are made smaller for it in haste. Empty: it may come. Else why not yet: ask again
+    /// within seconds, or it counts as given up. Who was let come has its room kept until it is seen. On hosts whose
+    /// memory nobody keeps everything may come. Errors: those of the driver and the store.
+    drivers::Task<std::string> room_for(VmId vm, HostId host);
 
   private:
     void follow(const HostId& host);

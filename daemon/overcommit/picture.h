@@ -46,6 +46,12 @@ BOOST_DESCRIBE_STRUCT(VmPicture, (),
                       (vm, name, maximum, minimum, balloon, resident, overhead, target, policy, group, working_set,
                        left_alone))
 
+/// What it has in memory, QEMU included: a host that it comes to finds so much filled, and nothing of it merged. Where
+/// nobody counts it, all that it may have.
+[[nodiscard]] inline Bytes brought_by(const VmPicture& vm) {
+    return vm.resident > Bytes(0) ? vm.resident : vm.maximum + vm.overhead;
+}
+
 /// The settings of a host's page merging: as they were read, before this sweep set any, and whose they are.
 struct KsmPicture {
     std::optional<drivers::KsmSettings> now;  ///< nothing: the host has no KSM

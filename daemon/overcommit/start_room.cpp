@@ -1,4 +1,5 @@
-// Before a start: a guest that boots may fill all its memory before its balloon can be moved.
+// Before a start or a move: a guest that boots may fill all its memory before its balloon can be moved, and one that
+// comes brings what it has.
 #include <algorithm>
 
 #include "core/try.h"
@@ -28,7 +29,7 @@ Bytes Keeper::coming() const {
     return all;
 }
 
-store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
+store::Task<std::string> Keeper::room_for(VmId vm, Bytes needed) {
     const auto self = shared_from_this();
     const Timestamp now = around_->clock->now();
     Coming& asked = coming_.try_emplace(vm, Coming{.needed = needed, .first = now, .last = now}).first->second;
@@ -53,7 +54,7 @@ store::Task<std::string> Keeper::room_to_start(VmId vm, Bytes needed) {
     const Bytes room = saturating_sub(start_room_, before_it);
     if (room < needed)
         co_return fmt::format(
-            "{} are there for VMs that start, without danger to others, and it may fill {} before its "
+            "{} are there for VMs that come, without danger to others, and it may fill {} before its "
             "balloon can be moved",
             room, needed);
     mine->second.let = true;

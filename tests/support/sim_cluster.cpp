@@ -90,8 +90,8 @@ void SimCluster::start_daemon() {
     plans->start();
     services.plans = plans;
     services.preferences = [this] { return preferences; };
-    services.room_to_start = [this](VmId vm, HostId host) -> store::Task<std::string> {
-        co_return no_room_to_start ? no_room_to_start(vm, host) : std::string();
+    services.room_for = [this](VmId vm, HostId host) -> store::Task<std::string> {
+        co_return no_room ? no_room(vm, host) : std::string();
     };
     engine = std::make_shared<jobs::Engine>(std::move(services));
     engine->start();

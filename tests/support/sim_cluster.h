@@ -73,7 +73,7 @@ class SimCluster {
     /// How hosts are compared: the test's own, at any time.
     scheduler::Preferences preferences;
     /// Why a VM may not be started yet: the test's own, at any time.
-    std::function<std::string(const VmId& vm, const HostId& host)> no_room_to_start;
+    std::function<std::string(const VmId& vm, const HostId& host)> no_room;
     /// That long a start waits for it: the test's own, before the first restart().
     Milliseconds room_timeout{60'000};
 

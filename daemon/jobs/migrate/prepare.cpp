@@ -225,11 +225,13 @@ bool lost_a_race(const Error& error) {
 Task<> queue_and_claim(RunPtr run, Wanted wanted, Planned planned) {
     LaneQueue& lanes = run->services().migrations->lanes();
     BALLAST_CO_CHECK(co_await lanes.wait_turn(run, queued_move(run, wanted, planned)));
-    const Result<void> meanwhile = go_on(*run);
+    Result<void> meanwhile = go_on(*run);
     if (meanwhile && run->services().shrink_before_move) {
         run->report(4, "making it smaller where that pays");
         static_cast<void>(co_await run->services().shrink_before_move(run->vm(), speed_of(planned)));
     }
+    if (meanwhile && wanted.params.mode != ModeChoice::offline)
+        meanwhile = co_await await_room(run, planned.to, "moved to", 5);
     if (auto now = run->snapshot()->vms.find_ptr(run->vm()))
         wanted.vm = std::move(now);  // it may be paused by now, or not
     Result<Planned> fresh = meanwhile ? plan_move(run, wanted, planned.to) : std::unexpected(meanwhile.error());

@@ -155,7 +155,7 @@ TEST(VmCreate, TakesBackWhatItMadeWhenTheStartFails) {
 TEST(VmCreate, StartsOnceTheMemoryIsThereThatItsGuestMayFill) {
     SimCluster cluster(1);
     int asked = 0;
-    cluster.no_room_to_start = [&](const VmId& vm, const HostId& host) {
+    cluster.no_room = [&](const VmId& vm, const HostId& host) {
         EXPECT_EQ(host, HostId("id-h1"));
         EXPECT_THAT(cluster.world->running_copies(vm), IsEmpty());
         return ++asked < 4 ? "others are made smaller" : "";
@@ -172,17 +172,19 @@ TEST(VmCreate, TakesBackWhatItMadeWhereThatMemoryDoesNotCome) {
     cluster.room_timeout = Seconds(0);
     cluster.restart();
     ASSERT_TRUE(cluster.until([&] { return cluster.registry->reachable(HostId("id-h1")).has_value(); }));
-    cluster.no_room_to_start = [](const VmId&, const HostId&) { return "300 MiB are there"; };
+    cluster.no_room = [](const VmId&, const HostId&) { return "300 MiB are there"; };
     const auto job = cluster.do_job("vm.create", "", web1);
     EXPECT_EQ(job->state, JobState::failed);
-    EXPECT_THAT(error_of(job), HasSubstr("VM web1 can't be started on h1: 300 MiB are there; stop or move a VM there"));
+    EXPECT_THAT(
+        error_of(job),
+        HasSubstr("VM web1 can't be started on h1: 300 MiB are there, and did not come within 0 ms; stop or move"));
     EXPECT_FALSE(cluster.vm("web1"));
     EXPECT_TRUE(cluster.snapshot()->claims.empty());
 }
 
 TEST(VmCreate, WaitsForThatMemoryNoLongerThanItIsWanted) {
     SimCluster cluster(1);
-    cluster.no_room_to_start = [](const VmId&, const HostId&) { return "not yet"; };
+    cluster.no_room = [](const VmId&, const HostId&) { return "not yet"; };
     const auto job = cluster.queue("vm.create", "", web1);
     ASSERT_TRUE(job) << job.error().chain();
     ASSERT_TRUE(cluster.until([&] { return cluster.vm("web1") && cluster.vm("web1")->host; }));

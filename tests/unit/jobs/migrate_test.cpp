@@ -259,6 +259,38 @@ TEST_F(Moving, RefusesAMoveWhoseRoomIsGoneMeanwhile) {
     EXPECT_TRUE(cluster.snapshot()->claims.empty());
 }
 
+TEST_F(Moving, BeginsOnceTheMemoryIsThereThatItBringsToItsTarget) {
+    make("web1");
+    int asked = 0;
+    cluster.no_room = [&](const VmId& vm, const HostId& host) {
+        EXPECT_EQ(vm, cluster.vm("web1")->id);
+        EXPECT_EQ(host, cluster.host("h2")->id);
+        EXPECT_THAT(cluster.world->running_copies(vm), ::testing::ElementsAre("h1"));
+        EXPECT_TRUE(cluster.snapshot()->claims.empty());
+        return ++asked < 4 ? "others are made smaller" : "";
+    };
+    const auto moved = cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})");
+    EXPECT_EQ(moved->state, JobState::succeeded) << error_of(moved);
+    EXPECT_EQ(asked, 4);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h2"));
+}
+
+TEST_F(Moving, IsGivenUpWhereThatMemoryDoesNotComeAndHoldsNobodyElseUp) {
+    cluster.room_timeout = Milliseconds(0);
+    cluster.restart();
+    ASSERT_TRUE(cluster.until([&] { return cluster.registry->reachable(HostId("id-h1")).has_value(); }));
+    make("web1");
+    cluster.no_room = [](const VmId&, const HostId&) { return "300 MiB are there"; };
+    const auto given_up = cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})");
+    EXPECT_EQ(given_up->state, JobState::failed);
+    EXPECT_THAT(error_of(given_up), HasSubstr("VM web1 can't be moved to h2: 300 MiB are there, and did not come"));
+    EXPECT_EQ(cluster.vm("web1")->state, VmState::running);
+    EXPECT_THAT(running_on("web1"), ::testing::ElementsAre("h1"));
+    EXPECT_TRUE(cluster.snapshot()->claims.empty());
+    cluster.no_room = {};
+    EXPECT_EQ(cluster.do_job("vm.migrate", "web1", R"({"to":"h2"})")->state, JobState::succeeded);
+}
+
 TEST_F(Moving, OneAtATimeOnALinkAndTheUrgentOneFirst) {
     cluster.world->set_link("h1", "h2", BytesPerSecond(3 * 1'048'576));  // all four are queued while the first moves
     for (const std::string name : {"a", "b", "c", "d"}) make(name);

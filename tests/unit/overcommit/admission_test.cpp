@@ -235,13 +235,31 @@ TEST(Admissions, RefuseAVmThatCouldFillMoreThanThereIsAsItBoots) {
     picture.start_room = gibibytes(4);
     const MemoryAnswer refused = question.show(picture).ask();
     EXPECT_FALSE(refused.admitted);
-    EXPECT_THAT(refused.words, HasSubstr("as it boots, and h1 has 4 GiB for VMs that start"));
+    EXPECT_THAT(refused.words, HasSubstr("as it boots, and h1 has 4 GiB for VMs that come"));
     EXPECT_GT(refused.missing, Bytes(0));
     picture.start_room = gibibytes(4) + mebibytes(200);
     EXPECT_TRUE(question.show(picture).ask().admitted);
     picture.start_room = Bytes(0);
     picture.vms.push_back(seen("new"));
     EXPECT_TRUE(question.show(picture).ask().admitted) << "it has booted long since";
+}
+
+TEST(Admissions, RefuseAVmThatBringsMoreThanThereIsForWhatComes) {
+    Question question;
+    question.with(12).seen_there(mebibytes(300), mebibytes(32));
+    auto picture = *question.pictures.at(HostId("h1"));
+    picture.start_room = gibibytes(1);
+    question.show(picture);
+    HostPicture source = a_picture("h2", gibibytes(64));
+    source.vms.push_back(seen("new"));
+    source.vms.back().resident = gibibytes(2);
+    const MemoryAnswer refused = question.show(source).ask();
+    EXPECT_FALSE(refused.admitted);
+    EXPECT_THAT(refused.words, HasSubstr("it brings 2 GiB, and h1 has 1 GiB for VMs that come: 1 GiB are missing"));
+    source.vms.back().resident = mebibytes(1'000);
+    EXPECT_TRUE(question.show(source).ask().admitted);
+    source.vms.back().resident = Bytes(0);
+    EXPECT_FALSE(question.show(source).ask().admitted) << "nobody says what it has in memory: it may be all";
 }
 
 TEST(Admissions, WithoutAPictureTakeTheHostsRowWithTheReserveOfOneThatIsNotSeen) {

@@ -144,6 +144,21 @@ TEST_F(GivingBack, BeginsWithTheHostsThatAnswer) {
     EXPECT_THAT(told(), SizeIs(2));
 }
 
+/// The first minute is one in which all of them may still fill what they have: there is room for nobody.
+TEST_F(GivingBack, AsksForAVmThatComesNoMoreRoomThanForWhatItBrings) {
+    ASSERT_NO_FATAL_FAILURE(squeeze(2, Milliseconds(30'000)));
+    const auto brought = [this] {
+        const auto picture = board->find(cluster.host("h1")->id);
+        return overcommit::brought_by(picture->vms.front());
+    };
+    const VmId vm = board->find(cluster.host("h1")->id)->vms.front().vm;
+    const auto moved = run(*cluster.io, desk->room_for(vm, cluster.host("h2")->id));
+    ASSERT_TRUE(moved) << moved.error().chain();
+    EXPECT_LT(brought(), mebibytes(500));
+    EXPECT_THAT(*moved, HasSubstr(fmt::format("it may fill {} before", brought())));
+    ASSERT_TRUE(run(*cluster.io, desk->stop()));
+}
+
 /// What a daemon that was killed left in the store: the first to come, before all that is read, is an event of a host.
 TEST_F(GivingBack, KnowsWhatADaemonBeforeItFoundThoughAHostChangesWhileItBegins) {
     const std::int64_t found = pages_to_scan(1);

@@ -30,7 +30,7 @@ class StartRoom : public MemoryFixture {
         return load;
     }
     std::string ask(const std::string& vm, Bytes bytes = needed) {
-        auto asked = run(*cluster.io, keeper->room_to_start(VmId(vm), bytes));
+        auto asked = run(*cluster.io, keeper->room_for(VmId(vm), bytes));
         EXPECT_TRUE(asked) << asked.error().chain();
         return asked ? *asked : "failed";
     }
@@ -104,7 +104,7 @@ TEST_F(StartRoom, WhoIsAskedForByAHostThatAnswersSlowlyStillWaits) {
     asio::co_spawn(*cluster.io, keeper->look(), asio::detached);
     cluster.io->poll();
     asio::co_spawn(
-        *cluster.io, keeper->room_to_start(VmId("new"), gibibytes(100)),
+        *cluster.io, keeper->room_for(VmId("new"), gibibytes(100)),
         [&](const std::exception_ptr&, const Result<std::string>& said) { answer = said.value_or("failed"); });
     cluster.io->poll();
     for (int i = 0; i < 10; ++i) {  // more than the 15 s after which one that does not ask again has given up
@@ -133,7 +133,7 @@ TEST_F(StartRoom, WhereMemoryWasNeverReadNobodyCanSayAndEverythingMayBeStarted) 
 TEST_F(StartRoom, WhereMemoryCanNoLongerBeReadItIsSaid) {
     cluster.world->faults().fail_next("h1", drivers::simulated::Call::read_memory,
                                       Error(Code::unavailable, "libvirtd restarts"));
-    const auto asked = run(*cluster.io, keeper->room_to_start(VmId("new"), needed));
+    const auto asked = run(*cluster.io, keeper->room_for(VmId("new"), needed));
     ASSERT_FALSE(asked);
     EXPECT_THAT(asked.error().chain(), HasSubstr("libvirtd restarts"));
 }
