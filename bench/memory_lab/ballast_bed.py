@@ -36,8 +36,7 @@ class BallastBed(Bed):
 
     def set_host(self, **settings: object) -> None:
         """Changes settings of the host; what was set before stays."""
-        now = self.cluster.api.host(HOST)["settings"]
-        self.cluster.api.call("PATCH", f"/hosts/{HOST}", {"settings": {**now, **settings}})
+        self.cluster.set_host(HOST, **settings)
 
     def make(self, name: str, index: int) -> str:
         """One VM, or why it was refused."""

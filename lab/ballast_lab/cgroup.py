@@ -36,13 +36,15 @@ def make_groups(lab: Lab) -> None:
     for host in lab.hosts:
         group = host_group(host)
         group.mkdir(parents=True, exist_ok=True)
-        _set_limit(host, group, lab.memory_mib * MIB)
+        set_limit(host, lab.memory_mib * MIB)
         if (group / "memory.swap.max").exists():
             (group / "memory.swap.max").write_text("0", encoding="utf-8")
 
 
-def _set_limit(host: Host, group: pathlib.Path, limit: int) -> None:
-    """Version 1 wants memory <= memory+swap at every moment: the upper one first when raising, last when lowering."""
+def set_limit(host: Host, limit: int) -> None:
+    """What the host may use at most from now on. Version 1 wants memory <= memory+swap at every moment: the upper one first when raising, last when
+    lowering."""
+    group = host_group(host)
     if not _is_v1():
         (group / "memory.max").write_text(str(limit), encoding="utf-8")
         return

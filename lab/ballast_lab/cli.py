@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from ballast_lab import guest, heartbeat, host as hosts, lifecycle, network, status
+from ballast_lab import cgroup, guest, heartbeat, host as hosts, lifecycle, network, status
 from ballast_lab.shell import LabError, say
 from ballast_lab.state import Lab, check_name, load_lab, locked
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     cut.add_argument("--silent", action="store_true", help="drop every frame instead of taking the carrier away")
     _on_host(commands, "heal", "mend a cut wire")
     _on_host(commands, "slow", "limit the host's wire").add_argument("rate", help="as tc writes it, e.g. 100mbit, or off")
+    _on_host(commands, "memory", "let the host have so much from now on").add_argument("mib", type=int)
     crash = _on_host(commands, "crash", "kill -9 the host's libvirtd and QEMUs")
     crash.add_argument("--libvirtd-only", action="store_true", help="leave the QEMUs running")
     crash.add_argument("--silent", action="store_true", help="take it off the wire first, as a loss of power would")
@@ -123,6 +124,8 @@ def _change(options: argparse.Namespace) -> None:
         network.heal(lab, host)
     elif options.command == "slow":
         network.slow(lab, host, options.rate)
+    elif options.command == "memory":
+        cgroup.set_limit(host, options.mib * cgroup.MIB)
     elif options.command == "crash":
         if options.silent:
             network.cut(lab, host, silent=True)

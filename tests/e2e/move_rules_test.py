@@ -5,7 +5,6 @@ without memory, a host that comes back after it was confirmed dead in the middle
 
 from __future__ import annotations
 
-import pathlib
 import shutil
 import sqlite3
 import unittest
@@ -84,24 +83,33 @@ class TwoMovers(unittest.TestCase):
 class NoRoom(unittest.TestCase):
     """The inventory believes in memory that the target has not got."""
 
-    def test_a_target_that_runs_out_of_memory_leaves_it_on_the_source(self) -> None:
-        big = Traveller(cluster, "big", memory_mib=256, load="160:100:random")
-        self.addCleanup(big.close)
-        self.addCleanup(big.discard)
-        big.settle()
-        self.addCleanup(self.limit, "h2", cluster.lab.hosts["h2"]["memory_limit_bytes"])
-        self.limit("h2", cluster.lab.hosts["h2"]["memory_used_bytes"] + 120 * MIB)
-        kills = self.oom_kills("h2")
-        big.begin("pre_copy", rate="")
-        big.assert_ending(self, (STAYED,), 240)
-        self.assertGreater(self.oom_kills("h2"), kills, "the target had room after all")
+    def setUp(self) -> None:
+        self.big = Traveller(cluster, "big", memory_mib=256, load="160:100:random")
+        self.addCleanup(self.big.close)
+        self.addCleanup(self.big.discard)
+        self.big.settle()
+        self.addCleanup(cluster.limit_memory, "h2", cluster.lab.hosts["h2"]["memory_limit_bytes"] // MIB)
+        self.kills = self.oom_kills("h2")
 
-    @staticmethod
-    def limit(host: str, limit_bytes: int) -> None:
-        """What its cgroup lets libvirtd and QEMUs have from now on; Ballast is not told."""
-        folder = pathlib.Path(cluster.lab.hosts[host]["cgroup"])
-        files = [folder / name for name in ("memory.max", "memory.limit_in_bytes")]
-        next(file for file in files if file.exists()).write_text(str(limit_bytes))
+    def test_a_target_whose_exporter_says_so_is_refused_before_anything_moves(self) -> None:
+        limit = cluster.lab.hosts["h2"]["memory_used_bytes"] // MIB + 120
+        cluster.limit_memory("h2", limit)
+        wait_for(lambda: cluster.memory_of("h2").get("total_bytes") == limit * MIB, 60, "Ballast sees it")
+        refused = cluster.api.refusal(f"/vms/{self.big.vm}/migrate", self.big.body("pre_copy"))
+        say(refused)
+        self.assertIn("h2", refused)
+        self.assertEqual(["h1"], cluster.lab.where(self.big.vm))
+        self.assertEqual(self.kills, self.oom_kills("h2"))
+
+    def test_a_target_that_runs_out_of_memory_leaves_it_on_the_source(self) -> None:
+        exporter = cluster.api.host("h2")["settings"]["exporter"]
+        self.addCleanup(cluster.set_host, "h2", exporter=exporter)
+        cluster.set_host("h2", exporter="")
+        wait_for(lambda: cluster.memory_of("h2").get("exporter", {"sight": "full"})["sight"] != "full", 60, "Ballast sees less of it")
+        cluster.limit_memory("h2", cluster.lab.hosts["h2"]["memory_used_bytes"] // MIB + 120)
+        self.big.begin("pre_copy", rate="")
+        self.big.assert_ending(self, (STAYED,), 240)
+        self.assertGreater(self.oom_kills("h2"), self.kills, "the target had room after all")
 
     @staticmethod
     def oom_kills(host: str) -> int:

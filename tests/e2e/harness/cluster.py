@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from harness.api import Api
+from harness.api import Api, ApiError
 from harness.base import Lab, say, wait_for
 from harness.daemon import Daemon
 
@@ -65,6 +65,23 @@ class Cluster:
         """Registers one lab host."""
         row: dict[str, Any] = self.api.post("/hosts?wait=true", self.host_body(name, managed), timeout=40)
         return row
+
+    def set_host(self, name: str, **settings: Any) -> None:
+        """Changes settings of the host; what was set before stays."""
+        now = self.api.host(name)["settings"]
+        self.api.call("PATCH", f"/hosts/{name}", {"settings": {**now, **settings}})
+
+    def memory_of(self, name: str) -> dict[str, Any]:
+        """Where every byte of the host is; empty while it was not looked at."""
+        try:
+            view: dict[str, Any] = self.api.get(f"/hosts/{name}/memory")
+        except ApiError:
+            return {}
+        return view
+
+    def limit_memory(self, name: str, mib: int) -> None:
+        """What the host may use at most from now on; only its exporter tells Ballast."""
+        self.lab("memory", name, str(mib))
 
     def await_hosts(self, *names: str, state: str = "up", seconds: float = 60) -> None:
         """Until the hosts (all without names) are in `state`."""
