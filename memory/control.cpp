@@ -104,7 +104,7 @@ class Sweep {
         for (std::size_t i = 0; i < vms_.size(); ++i) {
             promised += vms_[i].maximum + vms_[i].overhead;
             if (!working_sets_[i].guessed) continue;
-            Bytes& filled = working_sets_[i].trust == Trust::trusted ? booting : kept;
+            Bytes& filled = working_sets_[i].trust == Trust::trusted || vms_[i].boots ? booting : kept;
             filled += saturating_sub(vms_[i].reading.balloon + vms_[i].overhead, vms_[i].reading.resident);
         }
         const Bytes left = saturating_sub(host_.total, promised);

@@ -39,6 +39,7 @@ struct VmMemory {
     MemoryPolicy policy = MemoryPolicy::balanced;
     bool balloon = true;  ///< has the device, and no label `no-balloon`
     bool merge = true;    ///< may share pages
+    bool boots = false;   ///< it was started so lately that its driver may still come
     bool migrating = false;
     bool may_suspend = false;
     std::string group;  ///< of VMs with alike pages: image and guest OS; empty: none

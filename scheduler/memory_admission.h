@@ -26,6 +26,7 @@ struct MemoryQuestion {
     std::span<const MemoryPart> there;  ///< also those that are claimed to come
     const MemoryPart& fresh;            ///< not among those that are there
     Bytes held;                         ///< claims and caches that no part stands for, whole
+    bool moves = false;                 ///< the fresh one comes by a live move, with what it has in memory
 };
 
 struct MemoryAnswer {

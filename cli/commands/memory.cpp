@@ -297,6 +297,8 @@ std::string exporter_sentence(const Json& row) {
     const std::string sight = text_at(exporter, "sight");
     const std::string url = text_at(exporter, "url");
     if (sight == "full") return "pressure and swapping are read" + (url.empty() ? "" : " from " + url);
+    if (sight == "blind" && !url.empty())
+        return fmt::format("{} has not shown pressure or swapping yet, so the reserve is larger", url);
     if (sight == "blind")
         return "none: neither pressure nor swapping is seen, so the reserve is larger (`ballast host set --exporter`)";
     return with_why(fmt::format("{} can't be read, so the reserve is larger", url), text_at(exporter, "why"));

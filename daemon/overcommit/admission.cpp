@@ -65,21 +65,33 @@ MemoryAnswer refused_in_danger(const Host& host, const HostPicture& picture) {
                                  picture.level_why.empty() ? "" : ": ", picture.level_why)};
 }
 
+/// What VMs of the picture held that are no longer there by the question: they have left meanwhile, or will have.
+Bytes left_behind(const MemoryQuestion& question, const HostPicture& picture) {
+    std::unordered_set<VmId> there;
+    for (const MemoryPart& part : question.there) there.insert(part.vm);
+    Bytes left;
+    for (const VmPicture& vm : picture.vms)
+        if (!there.contains(vm.vm)) left += vm.resident;
+    return left;
+}
+
 /// It could not come there, whatever its working set is going to be. Nothing: it could, or is there already.
 std::optional<MemoryAnswer> refused_as_it_comes(const MemoryQuestion& question, const HostPicture& picture,
-                                                const VmPicture* elsewhere) {
+                                                const VmPicture* seen) {
     if (!picture.start_room || is_there(picture, question.fresh.vm)) return std::nullopt;
-    const Bytes fills = elsewhere != nullptr ? brought_by(*elsewhere) : question.fresh.demand.maximum;
+    const bool brings = question.moves && seen != nullptr;
+    const Bytes fills = brings ? brought_by(*seen) : question.fresh.demand.maximum;
     if (*picture.start_room >= fills) return std::nullopt;
-    const Bytes missing = fills - *picture.start_room;
-    return MemoryAnswer{.admitted = false,
-                        .about_minimums = false,
-                        .risk = 1,
-                        .missing = missing,
-                        .words = fmt::format("it {} {}{}, and {} has {} for VMs that come: {} are missing",
-                                             elsewhere != nullptr ? "brings" : "may fill", fills,
-                                             elsewhere != nullptr ? "" : " as it boots", question.host.name,
-                                             *picture.start_room, missing)};
+    const Bytes room = *picture.start_room + left_behind(question, picture);
+    if (room >= fills) return std::nullopt;
+    return MemoryAnswer{
+        .admitted = false,
+        .about_minimums = false,
+        .risk = 1,
+        .missing = fills - room,
+        .words =
+            fmt::format("it {} {}{}, and {} has {} for VMs that come: {} are missing", brings ? "brings" : "may fill",
+                        fills, question.moves ? "" : " as it boots", question.host.name, room, fills - room)};
 }
 
 /// What the host uses itself: what is reserved for it, or what was found, where that is more (memory/budget.h).

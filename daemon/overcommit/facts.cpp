@@ -32,6 +32,7 @@ Surplus surplus_of(const HostMemory& host, const drivers::MemoryStats& stats) {
     return surplus;
 }
 
+constexpr Milliseconds longest_boot{120'000};   // until a driver that comes at all is there
 constexpr Bytes files_of_qemu = mebibytes(24);  // on Debian 12
 constexpr Bytes most_files = mebibytes(32);
 
@@ -122,6 +123,13 @@ VmMemory vm_memory(const Vm* row, const Host& host, const drivers::DomainStats& 
     return vm;
 }
 
+/// Of what the QEMUs have in memory, what no merging and no file that they share can explain away.
+Bytes surely_used(const HostMemory& memory, const drivers::MemoryStats& stats) {
+    Bytes used;
+    for (const auto& domain : stats.domains) used += saturating_sub(domain.resident, files_of_qemu);
+    return saturating_sub(used, memory::saved_by(memory.ksm));
+}
+
 }  // namespace
 
 Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& stats, const Seen& seen) {
@@ -142,6 +150,11 @@ Result<HostMemory> host_memory(const Host& host, const drivers::MemoryStats& sta
                 return fail(Code::failed_precondition,
                             "the exporter of host {} speaks of {} of memory and libvirt of {}: it is another machine's",
                             host.name, *said.total, machine);
+            if (const Bytes least = surely_used(memory, stats); least > *said.total)
+                return fail(Code::failed_precondition,
+                            "the exporter of host {} speaks of {} of memory, and its VMs have {} of it: it is another "
+                            "machine's",
+                            host.name, *said.total, least);
             memory.total = *said.total;
             memory.free = *said.free;
             memory.cached = said.cached.value_or(Bytes(0));
@@ -172,6 +185,7 @@ std::vector<VmMemory> vm_memories(const Snapshot& snapshot, const Host& host, co
         if (!is_active(domain.state)) continue;
         const Vm* row = snapshot.vms.find(domain.id);
         VmMemory vm = vm_memory(row, host, domain);
+        vm.boots = row != nullptr && row->host == host.id && now - row->state_since < longest_boot;
         vm.reading.resident = saturating_sub(vm.reading.resident, std::min(files, vm.reading.resident / 2));
         OverheadMemo& memo = kept[domain.id];
         if (const auto before = overheads.find(domain.id); before != overheads.end()) memo = before->second;

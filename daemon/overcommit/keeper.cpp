@@ -176,7 +176,6 @@ store::Task<> Keeper::decide(std::shared_ptr<const Sweep> sweep) {
                   [&](const auto& one) { return sweep->now - one.second > kept_small || sweep->now < one.second; });
     decided_ = sweep->now;
     start_room_ = decisions->start_room;
-    acts_ = may_act(*sweep);
     publish(*sweep, *decisions);
     if (decisions->level_changed && may_act(*sweep))
         BALLAST_CO_CHECK(co_await around_->store->write(

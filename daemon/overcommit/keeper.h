@@ -81,6 +81,7 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     };
     void forget_those_who_came(const Sweep& sweep);
     [[nodiscard]] Bytes coming() const;
+    [[nodiscard]] bool keeps_balloons() const;
     [[nodiscard]] bool is_due(const Sweep& sweep) const;
     store::Task<Sweep> read();
     boost::asio::awaitable<void> see_exporter(std::string url, Timestamp now);
@@ -103,10 +104,9 @@ class Keeper : public std::enable_shared_from_this<Keeper> {
     std::map<VmId, OverheadMemo> overheads_;
     std::map<VmId, std::string> told_;  ///< why a balloon is left alone, as it was told last
     std::map<VmId, Timestamp> shrunk_;  ///< before a move that has not begun yet
-    std::map<VmId, Coming> coming_;     ///< that wait for their start
+    std::map<VmId, Coming> coming_;     ///< that wait for their start or their move
     Bytes start_room_;                  ///< as of the last decision
-    bool acts_ = false;
-    bool found_kept_ = false;  ///< what KSM was found with is in the store
+    bool found_kept_ = false;           ///< what KSM was found with is in the store
     std::string told_ksm_;
     MemoryPolicy acted_as_ = MemoryPolicy::none;
     bool looking_ = false;

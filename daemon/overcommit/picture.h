@@ -3,6 +3,7 @@
 // only, never through the store's writer (ARCHITECTURE.md 2). PictureBoard is thread-safe; what it gives out never
 // changes.
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -46,10 +47,12 @@ BOOST_DESCRIBE_STRUCT(VmPicture, (),
                       (vm, name, maximum, minimum, balloon, resident, overhead, target, policy, group, working_set,
                        left_alone))
 
-/// What it has in memory, QEMU included: a host that it comes to finds so much filled, and nothing of it merged. Where
-/// nobody counts it, all that it may have.
+/// What it has in memory, QEMU included: a host that it comes to finds so much filled, nothing of it merged and nothing
+/// swapped out. Where nobody says it, all that it may have.
 [[nodiscard]] inline Bytes brought_by(const VmPicture& vm) {
-    return vm.resident > Bytes(0) ? vm.resident : vm.maximum + vm.overhead;
+    const bool said = vm.resident > Bytes(0) && vm.working_set.trust == memory::Trust::trusted;
+    const Bytes filled = saturating_sub(vm.balloon, vm.working_set.unused) + vm.overhead;
+    return said ? std::max(vm.resident, filled) : vm.maximum + vm.overhead;
 }
 
 /// The settings of a host's page merging: as they were read, before this sweep set any, and whose they are.
@@ -87,7 +90,8 @@ struct HostPicture {
     Bytes sure_sharing = {};           ///< saved now, less what un-sharing takes back within an hour (memory/ksm.h)
     memory::SharingMemo sharing = {};  ///< what its groups share
     memory::RiskModel model = {};      ///< with what was measured of this host (memory/correlation.h)
-    /// The most that a VM may fill as it boots there, once the others were made smaller for it.
+    /// The most that a VM may fill as it boots there, or bring as it moves there, once the others were made smaller for
+    /// it.
     std::optional<Bytes> start_room = {};
     friend bool operator==(const HostPicture&, const HostPicture&) = default;
 };

@@ -29,19 +29,26 @@ Bytes Keeper::coming() const {
     return all;
 }
 
+/// Also before the first look, by what the host's row says.
+bool Keeper::keeps_balloons() const {
+    const auto row = around_->store->snapshot()->hosts.find_ptr(host_);
+    return row && row->managed && memory::policy_of(row->memory_policy).acts && around_->store->health().writable;
+}
+
 store::Task<std::string> Keeper::room_for(VmId vm, Bytes needed) {
     const auto self = shared_from_this();
     const Timestamp now = around_->clock->now();
     Coming& asked = coming_.try_emplace(vm, Coming{.needed = needed, .first = now, .last = now}).first->second;
     asked.last = now;
+    asked.needed = needed;  // one that moves is at work meanwhile
     ++asked.asking;
     co_await await_look();
     const auto looked = co_await look();
     const auto mine = coming_.find(vm);
     if (mine == coming_.end()) co_return std::string();  // it is there
     --mine->second.asking;
-    const bool never_read = decided_ == Timestamp{};
-    if (never_read || !acts_) {  // nobody's balloon is moved there
+    const bool tells_nothing = !looked && looked.error().code() == Code::unimplemented;
+    if (tells_nothing || !keeps_balloons()) {
         coming_.erase(mine);
         co_return std::string();
     }

@@ -27,8 +27,11 @@ MemoryParts memory_parts(const Candidate& candidate) {
 std::optional<MemoryAnswer> measured(const Candidate& candidate) {
     if (candidate.around.memory == nullptr || !overcommits(candidate.host())) return std::nullopt;
     const MemoryParts parts = memory_parts(candidate);
-    return candidate.around.memory->admits(
-        {.host = candidate.host(), .there = parts.there, .fresh = parts.fresh, .held = parts.held});
+    return candidate.around.memory->admits({.host = candidate.host(),
+                                            .there = parts.there,
+                                            .fresh = parts.fresh,
+                                            .held = parts.held,
+                                            .moves = candidate.request.for_migration});
 }
 
 MemoryUse memory_use(const Candidate& candidate) {

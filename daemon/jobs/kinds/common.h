@@ -37,13 +37,14 @@ Task<> end_and_undefine(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 [[nodiscard]] Result<HostId> owner_of(const Vm& vm);
 
 /// Starts the VM there. Where the host's memory is overcommitted, not before the memory is there that its guest may
-/// fill as it boots; other guests are made smaller for it meanwhile. Errors: deadline_exceeded when it is not there in
+/// fill as it boots; other guests are made smaller for it meanwhile. Errors: resource_exhausted when it is not there in
 /// time.
 Task<> start_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host);
 
 /// Waits until the memory is there that the VM may fill on the host before its balloon can be moved. `what` is done
-/// with it then, a literal: "started on". Errors: cancelled; deadline_exceeded when it is not there in time.
-Task<> await_room(RunPtr run, HostId host, std::string_view what, int percent);
+/// with it then: "started on". Errors: cancelled; resource_exhausted when it is not there in time; unavailable where
+/// the host takes no work any more.
+Task<> await_room(RunPtr run, HostId host, std::string what, int percent, Milliseconds longest);
 
 /// `cancelled` when the job was asked to stop.
 [[nodiscard]] Result<void> go_on(const Run& run);

@@ -133,6 +133,8 @@ TEST(MemoryCommand, SaysHowMuchOfTheHostIsSeen) {
         script.on("GET /api/v1/hosts/h1/memory", body);
         return ballast(script, {"host", "memory", "h1"}).out;
     };
+    EXPECT_THAT(seen(R"({"sight":"blind","url":"http://h1:9100/metrics","why":""})"),
+                HasSubstr("exporter:       http://h1:9100/metrics has not shown pressure"));
     EXPECT_THAT(seen(R"({"sight":"full","url":"http://h1:9100/metrics","why":""})"),
                 HasSubstr("pressure and swapping are read from http://h1:9100/metrics\n"));
     EXPECT_THAT(seen(R"({"sight":"unreadable","url":"http://h1:9100/metrics","why":"it can't be reached"})"),

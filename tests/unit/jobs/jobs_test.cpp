@@ -175,9 +175,8 @@ TEST(VmCreate, TakesBackWhatItMadeWhereThatMemoryDoesNotCome) {
     cluster.no_room = [](const VmId&, const HostId&) { return "300 MiB are there"; };
     const auto job = cluster.do_job("vm.create", "", web1);
     EXPECT_EQ(job->state, JobState::failed);
-    EXPECT_THAT(
-        error_of(job),
-        HasSubstr("VM web1 can't be started on h1: 300 MiB are there, and did not come within 0 ms; stop or move"));
+    EXPECT_THAT(error_of(job),
+                HasSubstr("VM web1 can't be started on h1: 300 MiB are there (waited 0 ms); stop or move a VM there"));
     EXPECT_FALSE(cluster.vm("web1"));
     EXPECT_TRUE(cluster.snapshot()->claims.empty());
 }

@@ -160,6 +160,9 @@ TEST(Control, WhatNobodyWasPromisedIsThereForAVmThatStarts) {
     bed.sweep();
     EXPECT_LE(bed.last.start_room_made, made - gibibytes(2))
         << "it is never known, and may fill all it has at any time";
+    bed.vm("d").boots = true;
+    bed.sweep();
+    EXPECT_GT(bed.last.start_room_made, made - gibibytes(1)) << "its driver may still come";
     bed.vm("d").balloon = true;
     bed.sweep(12);
     EXPECT_GT(bed.last.start_room, gibibytes(4)) << "nobody boots any more, and balloons went down";

@@ -105,6 +105,13 @@ TEST(HostMemoryFacts, OfAnotherMachinesExporterAreRefused) {
     const auto memory = host_memory(a_host("h1").build(), machine(), exporter(gibibytes(64), gibibytes(2), Bytes(0)));
     ASSERT_FALSE(memory);
     EXPECT_THAT(memory.error().message(), HasSubstr("h1 speaks of 64 GiB of memory and libvirt of 16 GiB"));
+    const auto smaller = [](Bytes total) {
+        return host_memory(a_host("h1").build(), machine({guest("a"), guest("b")}),
+                           exporter(total, Bytes(0), Bytes(0)));
+    };
+    EXPECT_TRUE(smaller(mebibytes(1'200)));
+    ASSERT_FALSE(smaller(gibibytes(1)));
+    EXPECT_THAT(smaller(gibibytes(1)).error().message(), HasSubstr("and its VMs have 1.1 GiB of it: it is another"));
 }
 
 class VmFacts : public ::testing::Test {
