@@ -131,6 +131,7 @@ TEST_F(StartRoom, WhereMemoryWasNeverReadNobodyCanSayAndEverythingMayBeStarted) 
 }
 
 TEST_F(StartRoom, WhereMemoryCanNoLongerBeReadItIsSaid) {
+    begin();  // also where it was not read yet
     cluster.world->faults().fail_next("h1", drivers::simulated::Call::read_memory,
                                       Error(Code::unavailable, "libvirtd restarts"));
     const auto asked = run(*cluster.io, keeper->room_for(VmId("new"), needed));
