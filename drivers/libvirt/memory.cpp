@@ -1,7 +1,10 @@
 // The memory role: balloons, and the host's page merging (KSM) as far as libvirt shows and sets it.
 
+#include <cerrno>
 #include <string_view>
 #include <vector>
+
+#include <libvirt/virterror.h>
 
 #include "core/try.h"
 #include "drivers/ksm_settings.h"
@@ -65,6 +68,17 @@ Result<MemoryStats> read_memory(virConnectPtr connection) {
     return stats;
 }
 
+/// What the kernel refuses stays so until somebody changes it: the scan rate while its advisor sets that (EINVAL),
+/// merging across NUMA nodes while pages are merged (EBUSY). libvirt 9.0 calls both EPERM.
+std::unexpected<Error> setting_refused(const char* name, std::int64_t value) {
+    const virError* why = virGetLastError();
+    const int number = why != nullptr && why->code == VIR_ERR_SYSTEM_ERROR ? why->int1 : 0;
+    const Error error = last_error(fmt::format("can't set {} to {}", name, value));
+    if (number != EPERM && number != EINVAL && number != EBUSY) return std::unexpected(error);
+    const bool rate = std::string_view(name) == VIR_NODE_MEMORY_SHARED_PAGES_TO_SCAN;
+    return fail(Code::failed_precondition, "{}{}", error.message(), rate ? ": the kernel's advisor sets it" : "");
+}
+
 /// Only what differs is written: merging across NUMA nodes can be changed only while nothing is merged.
 Result<void> write_ksm(virConnectPtr connection, const KsmSettings& wanted) {
     BALLAST_CHECK(check_ksm(wanted));
@@ -74,7 +88,7 @@ Result<void> write_ksm(virConnectPtr connection, const KsmSettings& wanted) {
         TypedParams fields;
         fields.add(name, static_cast<unsigned int>(value));
         if (virNodeSetMemoryParameters(connection, fields.data(), fields.count(), 0) < 0)
-            return refused("can't set {} to {}", name, value);
+            return setting_refused(name, value);
         return {};
     };
     if (wanted.pages_to_scan != now->settings.pages_to_scan)

@@ -48,6 +48,8 @@ class Harness {
     [[nodiscard]] virtual std::string foreign_uri() const { return "nobody://speaks/this"; }
     /// Sets libvirt's autostart flag as somebody with virsh does; false: this kind of hosts can't.
     virtual bool set_autostart(const std::string& host, const std::string& name, const VmId& vm) = 0;
+    /// Lets the kernel's advisor of page merging set the scan rate; false: this kind of hosts has none.
+    virtual bool advise_ksm(const std::string& /*host*/, bool /*on*/) { return false; }
     /// Makes the guest dirty and check its memory and say so at each heartbeat.
     virtual void make_busy(drivers::DomainDefinition&) const {}
     /// Heartbeats of a busy guest so far; -1 when one was lost or a page was not what it wrote.

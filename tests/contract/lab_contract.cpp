@@ -49,6 +49,13 @@ class LabHarness final : public Harness {
         return true;
     }
 
+    /// Kernels from 6.8 on have one; it is the machine's.
+    bool advise_ksm(const std::string&, bool on) override {
+        std::ofstream mode("/sys/kernel/mm/ksm/advisor_mode");
+        mode << (on ? "scan-time" : "none") << std::flush;
+        return mode.good();
+    }
+
     void make_busy(drivers::DomainDefinition& definition) const override {
         definition.spec.boot.cmdline += " ballast.load=16:500:random";
         definition.spec.serial.log_path = log_of(definition.id);

@@ -188,6 +188,20 @@ TEST_P(MemoryContract, ReadsPageMergingBackAsItWasSet) {
     EXPECT_GE(after->ksm->full_scans, 0);
 }
 
+TEST_P(MemoryContract, SaysThatTheKernelsAdvisorSetsTheScanRate) {
+    const auto before = call(host().memory().read());
+    ASSERT_THAT(before, Succeeds());
+    const std::string name = harness().hosts().front().id.str();
+    if (!before->ksm || !harness().advise_ksm(name, true)) GTEST_SKIP() << "no advisor on these hosts";
+    KsmSettings wanted = call(host().memory().read())->ksm->settings;
+    wanted.pages_to_scan += 77;
+    const auto set = call(host().memory().set_ksm(wanted));
+    EXPECT_TRUE(harness().advise_ksm(name, false));
+    EXPECT_THAT(call(host().memory().set_ksm(before->ksm->settings)), Succeeds());
+    EXPECT_THAT(set, FailsWith(Code::failed_precondition));
+    EXPECT_THAT(set.error().message(), ::testing::HasSubstr("the kernel's advisor sets it"));
+}
+
 TEST_P(MemoryContract, RefusesSettingsOfPageMergingThatAreNoNumbersOfTheKernels) {
     const auto before = call(host().memory().read());
     ASSERT_THAT(before, Succeeds());

@@ -44,6 +44,10 @@ class SimulatedHarness final : public Harness {
         world_->faults().set_autostart(host, vm, true);
         return true;
     }
+    bool advise_ksm(const std::string& host, bool on) override {
+        world_->faults().advise_ksm(host, on);
+        return true;
+    }
     void cut(std::size_t, bool silent) override {
         world_->faults().cut("h1", "h2", silent ? sim::Cut::silent : sim::Cut::hard);
     }
