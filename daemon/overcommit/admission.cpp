@@ -65,33 +65,19 @@ MemoryAnswer refused_in_danger(const Host& host, const HostPicture& picture) {
                                  picture.level_why.empty() ? "" : ": ", picture.level_why)};
 }
 
-/// What VMs of the picture held that are no longer there by the question: they have left meanwhile, or will have.
-Bytes left_behind(const MemoryQuestion& question, const HostPicture& picture) {
-    std::unordered_set<VmId> there;
-    for (const MemoryPart& part : question.there) there.insert(part.vm);
-    Bytes left;
-    for (const VmPicture& vm : picture.vms)
-        if (!there.contains(vm.vm)) left += vm.resident;
-    return left;
-}
-
-/// It could not come there, whatever its working set is going to be. Nothing: it could, or is there already.
-std::optional<MemoryAnswer> refused_as_it_comes(const MemoryQuestion& question, const HostPicture& picture,
-                                                const VmPicture* seen) {
-    if (!picture.start_room || is_there(picture, question.fresh.vm)) return std::nullopt;
-    const bool brings = question.moves && seen != nullptr;
-    const Bytes fills = brings ? brought_by(*seen) : question.fresh.demand.maximum;
+/// It could not be started there, whatever its working set is going to be. Nothing: it could, or it runs already.
+std::optional<MemoryAnswer> refused_for_its_boot(const MemoryQuestion& question, const HostPicture& picture) {
+    const Bytes fills = question.fresh.demand.maximum;
+    if (question.moves || !picture.start_room || is_there(picture, question.fresh.vm)) return std::nullopt;
     if (*picture.start_room >= fills) return std::nullopt;
-    const Bytes room = *picture.start_room + left_behind(question, picture);
-    if (room >= fills) return std::nullopt;
+    const Bytes missing = fills - *picture.start_room;
     return MemoryAnswer{
         .admitted = false,
         .about_minimums = false,
         .risk = 1,
-        .missing = fills - room,
-        .words =
-            fmt::format("it {} {}{}, and {} has {} for VMs that come: {} are missing", brings ? "brings" : "may fill",
-                        fills, question.moves ? "" : " as it boots", question.host.name, room, fills - room)};
+        .missing = missing,
+        .words = fmt::format("it may fill {} as it boots, and {} has {} for VMs that come: {} are missing", fills,
+                             question.host.name, *picture.start_room, missing)};
 }
 
 /// What the host uses itself: what is reserved for it, or what was found, where that is more (memory/budget.h).
@@ -211,10 +197,8 @@ MemoryAnswer Admissions::admits(const MemoryQuestion& question) const {
     const HostPicture* picture = picture_of(question.host);
     if (picture != nullptr && in_danger(*picture) && !is_there(*picture, question.fresh.vm))
         return refused_in_danger(question.host, *picture);
-    const auto known = vms_.find(question.fresh.vm);
-    if (picture != nullptr)
-        if (auto refused = refused_as_it_comes(question, *picture, known != vms_.end() ? known->second.vm : nullptr))
-            return *std::move(refused);
+    if (picture != nullptr && !vms_.contains(question.fresh.vm))
+        if (auto refused = refused_for_its_boot(question, *picture)) return *std::move(refused);
     std::vector<memory::Demand> demands;
     demands.reserve(question.there.size() + 1);
     for (const MemoryPart& part : question.there) demands.push_back(demand_of(part, question.host));

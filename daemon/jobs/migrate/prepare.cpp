@@ -16,7 +16,6 @@ namespace ballast::jobs {
 namespace {
 
 constexpr int most_attempts = 8;
-constexpr const char* room_is_for = "moved to";
 
 struct Wanted {
     VmMigrateParams params;
@@ -24,7 +23,6 @@ struct Wanted {
     HostId from;
     std::optional<HostId> to;  ///< as it was asked for; nothing: the scheduler chooses
     MigrationTerms terms;
-    std::vector<HostId> full;  ///< whose memory did not come in time
 };
 
 /// One target with what the forecast says of it.
@@ -112,9 +110,7 @@ scheduler::PlacementRequest placement_of(const RunPtr& run, const Wanted& wanted
                                         .for_migration = true,
                                         .from = wanted.from,
                                         .copy_disks = wanted.params.knobs.copy_disks != DiskCopy::none};
-    if (wanted.to) return request;
-    request.exclude = refused_hosts(run, wanted);
-    request.exclude.insert(request.exclude.end(), wanted.full.begin(), wanted.full.end());
+    if (!wanted.to) request.exclude = refused_hosts(run, wanted);
     return request;
 }
 
@@ -229,8 +225,7 @@ bool lost_a_race(const Error& error) {
 Task<> queue_and_claim(RunPtr run, Wanted wanted, Planned planned) {
     LaneQueue& lanes = run->services().migrations->lanes();
     BALLAST_CO_CHECK(co_await lanes.wait_turn(run, queued_move(run, wanted, planned)));
-    Result<void> meanwhile = co_await await_room(run, planned.to, room_is_for, 4, Milliseconds(0));  // it was there
-    if (meanwhile) meanwhile = go_on(*run);
+    const Result<void> meanwhile = go_on(*run);
     if (meanwhile && run->services().shrink_before_move) {
         run->report(4, "making it smaller where that pays");
         static_cast<void>(co_await run->services().shrink_before_move(run->vm(), speed_of(planned)));
@@ -291,24 +286,14 @@ Task<> refresh_pair(RunPtr run, HostId from, HostId to) {
 
 Task<> prepare_move(RunPtr run) {
     if (run->is_done("claim")) co_return Result<void>{};
-    BALLAST_CO_TRY(Wanted wanted, what_is_asked(run));
+    BALLAST_CO_TRY(const Wanted wanted, what_is_asked(run));
     Result<void> claimed{};
-    Milliseconds patience = run->services().settings.room_timeout;  // for all targets together
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         BALLAST_CO_CHECK(go_on(*run));
         BALLAST_CO_CHECK(co_await refresh_pairs(run, wanted));
         BALLAST_CO_TRY(const HostId to, choose_target(run, wanted, placement_of(run, wanted), attempt));
         BALLAST_CO_TRY(const Planned planned, plan_move(run, wanted, to));
-        const auto begun = std::chrono::steady_clock::now();
-        claimed = co_await await_room(run, to, room_is_for, 3, patience);  // before its lanes: others may use them
-        const auto waited = std::chrono::steady_clock::now() - begun;
-        patience = std::max(patience - std::chrono::duration_cast<Milliseconds>(waited), Milliseconds(0));
-        if (claimed)
-            claimed = co_await queue_and_claim(run, wanted, planned);
-        else if (wanted.to)
-            co_return claimed;
-        else
-            wanted.full.push_back(to);
+        claimed = co_await queue_and_claim(run, wanted, planned);
         if (claimed || !lost_a_race(claimed.error())) co_return claimed;
     }
     co_return claimed;

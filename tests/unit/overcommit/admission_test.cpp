@@ -245,64 +245,6 @@ TEST(Admissions, RefuseAVmThatCouldFillMoreThanThereIsAsItBoots) {
     EXPECT_TRUE(question.show(picture).ask().admitted) << "it has booted long since";
 }
 
-class WhatComes : public ::testing::Test {
-  protected:
-    WhatComes() {
-        question.with(12).seen_there(mebibytes(300), mebibytes(32));
-        question.moves = true;
-        picture = *question.pictures.at(HostId("h1"));
-        picture.start_room = gibibytes(1);
-        source.vms.push_back(seen("new"));
-        brings(gibibytes(2));
-    }
-    void brings(Bytes bytes) {
-        auto& vm = source.vms.back();
-        vm.resident = bytes;
-        vm.balloon = bytes - vm.overhead;
-        vm.working_set.unused = {};
-    }
-    MemoryAnswer ask() { return question.show(picture).show(source).ask(); }
-
-    Question question;
-    HostPicture picture;
-    HostPicture source = a_picture("h2", gibibytes(64));
-};
-
-TEST_F(WhatComes, IsRefusedWhereItBringsMoreThanThereIsRoomFor) {
-    const MemoryAnswer refused = ask();
-    EXPECT_FALSE(refused.admitted);
-    EXPECT_THAT(refused.words, HasSubstr("it brings 2 GiB, and h1 has 1 GiB for VMs that come: 1 GiB are missing"));
-    brings(mebibytes(1'000));
-    EXPECT_TRUE(ask().admitted);
-}
-
-TEST_F(WhatComes, BringsWhatItsHostHasSwappedOutToo) {
-    source.vms.back().resident = mebibytes(500);
-    EXPECT_FALSE(ask().admitted) << "its guest has filled 2 GiB";
-    source.vms.back().working_set.unused = mebibytes(1'200);
-    EXPECT_TRUE(ask().admitted);
-}
-
-TEST_F(WhatComes, MayBringAllThatItHasWhereNobodySaysIt) {
-    brings(mebibytes(1'000));
-    source.vms.back().working_set.trust = memory::Trust::no_statistics;
-    EXPECT_FALSE(ask().admitted);
-}
-
-TEST_F(WhatComes, FindsTheRoomOfThoseThatLeaveBeforeIt) {
-    picture.vms.push_back(seen("leaves"));
-    picture.vms.back().resident = mebibytes(1'100);
-    EXPECT_TRUE(ask().admitted) << "the question no longer counts it there";
-    picture.vms.back().resident = mebibytes(900);
-    EXPECT_FALSE(ask().admitted);
-}
-
-TEST_F(WhatComes, MayFillItsMaximumWhereItIsStartedAnew) {
-    brings(mebibytes(1'000));
-    question.moves = false;
-    EXPECT_THAT(ask().words, HasSubstr("as it boots")) << "what its last host saw of it is over";
-}
-
 TEST(Admissions, WithoutAPictureTakeTheHostsRowWithTheReserveOfOneThatIsNotSeen) {
     Question question;
     question.fresh = elastic().minimum(gibibytes(4)).build();  // not to be squeezed: what it needs is known exactly
