@@ -281,7 +281,7 @@ void add_memory(std::vector<Key>& table) {
             "demands go together counts as six times that. Shorter admits sooner, on less knowledge.")
         .duration(
             "start_wait", &S::start_wait, {Milliseconds(0), one_hour},
-            "How long a start or a move waits for the memory that its guest may fill before its balloon can be moved.")
+            "How long a start waits for the memory that its guest may fill before its balloon can be moved.")
         .word("on_stop", &S::on_stop,
               "keep: when ballastd stops, guests keep what they have until it runs again. give_back: they get their "
               "memory back first, as far as their host has it.");
