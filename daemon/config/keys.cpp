@@ -279,9 +279,8 @@ void add_memory(std::vector<Key>& table) {
             "first_guess", &S::first_guess, {one_second, 7 * one_day},
             "How much watching the first guess of how far a VM's demand strays counts as; what is believed of how "
             "demands go together counts as six times that. Shorter admits sooner, on less knowledge.")
-        .duration(
-            "start_wait", &S::start_wait, {Milliseconds(0), one_hour},
-            "How long a start waits for the memory that its guest may fill before its balloon can be moved.")
+        .duration("start_wait", &S::start_wait, {Milliseconds(0), one_hour},
+                  "How long a start waits for the memory that its guest may fill before its balloon can be moved.")
         .word("on_stop", &S::on_stop,
               "keep: when ballastd stops, guests keep what they have until it runs again. give_back: they get their "
               "memory back first, as far as their host has it.");
