@@ -33,7 +33,7 @@ struct Settings {
     Milliseconds pull_stall{10'000};        ///< a pull phase without progress for this long is paused and resumed
     Seconds curve_age{600};                 ///< a dirty-page curve older than this is measured again where it is wanted
     Seconds start_timeout{120};
-    Milliseconds room_timeout{120'000};  ///< that a start or a move waits for the memory that its guest may fill
+    Milliseconds room_timeout{120'000};  ///< that a start waits for the memory that its guest may fill
     migration::PolicyDefaults migration_policy;
     BalanceSettings balance;
 };
@@ -63,7 +63,7 @@ struct Services {
     /// How hosts that may take a VM are compared: the cluster's policies, what VMs use, and `memory`. Loop thread.
     std::function<scheduler::Preferences()> preferences = [] { return scheduler::Preferences{}; };
     ShrinkBeforeMove shrink_before_move = {};  ///< empty: VMs are moved as they are
-    RoomFor room_for = {};                     ///< empty: VMs are started, and moved, at once
+    RoomFor room_for = {};                     ///< empty: VMs are started at once
     /// What is known of the memory that VMs want (scheduler/memory_admission.h); null: nothing. Loop thread.
     std::function<std::shared_ptr<const scheduler::MemoryAdmission>()> memory = [] { return nullptr; };
     std::shared_ptr<Placer> placer = {};  ///< where VMs go; the engine makes it where none is given

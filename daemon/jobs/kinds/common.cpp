@@ -77,32 +77,37 @@ Result<HostId> owner_of(const Vm& vm) {
                 vm.state_reason, vm.name);
 }
 
-Task<> await_room(RunPtr run, HostId host, std::string what, int percent, Milliseconds longest) {
+namespace {
+
+/// A host that does not answer for a moment is waited for, too.
+Task<> await_room(RunPtr run, HostId host) {
     if (!run->services().room_for) co_return Result<void>{};
+    const Milliseconds longest = run->services().settings.room_timeout;
     const auto end = std::chrono::steady_clock::now() + longest;
     for (;;) {
         const auto asked = co_await run->services().room_for(run->vm(), host);
         const std::string why = asked ? *asked : asked.error().chain();
         if (why.empty()) co_return Result<void>{};
         BALLAST_CO_CHECK(go_on(*run));
-        const auto snapshot = run->snapshot();
-        const Host* row = snapshot->hosts.find(host);
-        const Vm* vm = snapshot->vms.find(run->vm());
-        std::string sentence = fmt::format("VM {} can't be {} {}: {}", vm != nullptr ? vm->name : run->vm().str(), what,
-                                           row != nullptr ? row->name : host.str(), why);
-        if (row == nullptr || !accepts_work(*row))
-            co_return std::unexpected(Error(Code::unavailable, std::move(sentence)));
-        if (std::chrono::steady_clock::now() >= end)
-            co_return fail(Code::resource_exhausted, "{} (waited {}); stop or move a VM there, or choose another host",
-                           sentence, to_string(longest));
-        run->report(percent, "waits for memory: " + why);
+        if (std::chrono::steady_clock::now() >= end) {
+            const auto snapshot = run->snapshot();
+            const Host* row = snapshot->hosts.find(host);
+            const Vm* vm = snapshot->vms.find(run->vm());
+            co_return fail(
+                Code::resource_exhausted,
+                "VM {} can't be started on {}: {} (waited {}); stop or move a VM there, or choose another host",
+                vm != nullptr ? vm->name : run->vm().str(), row != nullptr ? row->name : host.str(), why,
+                to_string(longest));
+        }
+        run->report(70, "waits for memory: " + why);
         BALLAST_CO_CHECK(co_await run->sleep(run->services().settings.retry_pause));
     }
 }
 
+}  // namespace
+
 Task<> start_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host) {
-    const Milliseconds longest = run->services().settings.room_timeout;
-    if (!run->is_done("start")) BALLAST_CO_CHECK(co_await await_room(run, host, "started on", 70, longest));
+    if (!run->is_done("start")) BALLAST_CO_CHECK(co_await await_room(run, host));
     const Act act = [run, driver]() { return driver->compute().start(run->vm()); };
     co_return co_await run->step("start", act, is_active_on(driver, run->vm()));
 }

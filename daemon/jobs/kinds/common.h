@@ -41,11 +41,6 @@ Task<> end_and_undefine(std::shared_ptr<drivers::HostDriver> driver, VmId vm);
 /// time.
 Task<> start_on(RunPtr run, std::shared_ptr<drivers::HostDriver> driver, HostId host);
 
-/// Waits until the memory is there that the VM may fill on the host before its balloon can be moved. `what` is done
-/// with it then: "started on". Errors: cancelled; resource_exhausted when it is not there in time; unavailable where
-/// the host takes no work any more.
-Task<> await_room(RunPtr run, HostId host, std::string what, int percent, Milliseconds longest);
-
 /// `cancelled` when the job was asked to stop.
 [[nodiscard]] Result<void> go_on(const Run& run);
 
